@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * 05_gate.sql
+ *	  What agents call.
+ *
+ * In pg_catalog, so that they are found under any search_path and nothing
+ * can stand before them.
+ *
+ * Volatile and parallel unsafe, for each call is recorded.  Called on NULL,
+ * for a strict function would answer NULL without a record.  They are no
+ * SECURITY DEFINER functions: the library takes the owner's rights for its
+ * own reads only.
+ *
+ *-------------------------------------------------------------------------
+ */
+
+CREATE FUNCTION pg_catalog.claiim_check(
+	agent text,
+	action text,
+	target text,
+	token text DEFAULT NULL,
+	session text DEFAULT NULL,
+	context jsonb DEFAULT NULL,
+	OUT outcome text,
+	OUT reason text,
+	OUT reason_code text,
+	OUT rule text,
+	OUT chron_id text,
+	OUT anchor text,
+	OUT org text,
+	OUT policy text,
+	OUT skill text,
+	OUT baseline text,
+	OUT session text,
+	OUT decided_at timestamptz)
+RETURNS record
+LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 10000
+AS 'MODULE_PATHNAME', 'claiim_check';
+COMMENT ON FUNCTION pg_catalog.claiim_check(text, text, text, text, text, jsonb) IS
+'May this agent do this, now? One row, returned only after the decision is on disk in Chron: outcome (ALLOW or DENY), reason, reason_code, rule (the entry that decided), chron_id, and what governed it. agent: at most 128 bytes; action: 256; target: 1024; token: the agent''s, unless its role or claiim_authenticate proves it; session: an approved session; context: what else to record. Call it as SELECT * FROM claiim_check(...). Errors: 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded or not able to record.';
+
+CREATE FUNCTION pg_catalog.claiim_authenticate(agent text, token text)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 1000
+AS 'MODULE_PATHNAME', 'claiim_authenticate';
+COMMENT ON FUNCTION pg_catalog.claiim_authenticate(text, text) IS
+'Proves an agent''s identity until the transaction ends, or rolls back to a savepoint before this call: until then claiim_check needs no token. Errors: 22004 for NULL, 22023 for a malformed name, 28000 if agent and token do not belong together or the token is not valid.';
+
+CREATE FUNCTION pg_catalog.claiim_version()
+RETURNS text
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'claiim_version';
+COMMENT ON FUNCTION pg_catalog.claiim_version() IS
+'The version of claiim''s library.';

@@ -1,0 +1,304 @@
+/*-------------------------------------------------------------------------
+ *
+ * 11_acts.sql
+ *	  What one authorized human does alone, at once.
+ *
+ * Publishing (a version does nothing until two have bound it), tightening
+ * (suspend, deactivate, revoke), and tokens of agents that two registered.
+ *
+ *-------------------------------------------------------------------------
+ */
+
+/* Publishing */
+
+CREATE FUNCTION claiim.publish_skill(skill text, source text, org text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	owner text;
+	newest claiim.skill_versions;
+	digest bytea := sha256(convert_to(source, 'UTF8'));
+	next integer;
+	result text;
+BEGIN
+	PERFORM claiim._require(me, 'admin', org);
+	PERFORM claiim._check_name('skill', skill);
+	PERFORM claiim._skill_check(source);
+
+	/* One publisher at a time in an organization, so numbers are not raced for. */
+	PERFORM FROM claiim.orgs o WHERE o.org = publish_skill.org FOR NO KEY UPDATE;
+	SELECT s.org INTO owner FROM claiim.skills s WHERE s.skill = publish_skill.skill;
+	IF owner <> org THEN
+		RAISE EXCEPTION 'the skill name "%" is taken', skill
+			USING ERRCODE = 'duplicate_object',
+				  HINT = 'Skills'' names are unique across organizations. If it is yours, publish it for the organization that it belongs to.';
+	END IF;
+	SELECT v.* INTO newest FROM claiim.skill_versions v
+	WHERE v.skill = publish_skill.skill
+	ORDER BY v.version DESC
+	LIMIT 1;
+	IF newest.sha256 = digest THEN
+		RETURN newest.name;
+	END IF;
+
+	next := coalesce(newest.version, 0) + 1;
+	result := skill || '-v' || next;
+	PERFORM claiim._act('skill.publish', me, org, result, NULL,
+		jsonb_build_object('skill', skill, 'version', next,
+						   'sha256', encode(digest, 'hex')));
+	IF owner IS NULL THEN
+		BEGIN
+			INSERT INTO claiim.skills (skill, org) VALUES (skill, org);
+		EXCEPTION
+			WHEN unique_violation THEN
+				RAISE EXCEPTION 'the skill name "%" is taken', skill
+					USING ERRCODE = 'duplicate_object',
+						  HINT = 'Skills'' names are unique across organizations. If it is yours, publish it for the organization that it belongs to.';
+		END;
+	END IF;
+	INSERT INTO claiim.skill_versions (skill, version, name, source, sha256, published_by)
+	VALUES (skill, next, result, source, digest, me);
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION claiim.publish_skill(text, text, text) IS
+'Publishes the next version of a skill of an organization and returns its name, such as deploy-v2. If the newest version has this very source, returns its name and writes nothing. Errors: 42501 without the admin capability there; 22023 for the name, or with line and column for the source; 42710 if the name is another organization''s; 22004.';
+
+CREATE FUNCTION claiim.publish_policy(policy text, source text, org text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	owner text;
+	newest claiim.policy_versions;
+	digest bytea := sha256(convert_to(source, 'UTF8'));
+	next integer;
+	result text;
+	skills text[];
+BEGIN
+	PERFORM claiim._require(me, 'admin', org);
+	PERFORM claiim._check_name('policy', policy);
+	skills := claiim._policy_check(source, org);
+
+	/* One publisher at a time in an organization, so numbers are not raced for. */
+	PERFORM FROM claiim.orgs o WHERE o.org = publish_policy.org FOR NO KEY UPDATE;
+	SELECT p.org INTO owner FROM claiim.policies p WHERE p.policy = publish_policy.policy;
+	IF owner <> org THEN
+		RAISE EXCEPTION 'the policy name "%" is taken', policy
+			USING ERRCODE = 'duplicate_object',
+				  HINT = 'Policies'' names are unique across organizations. If it is yours, publish it for the organization that it belongs to.';
+	END IF;
+	SELECT v.* INTO newest FROM claiim.policy_versions v
+	WHERE v.policy = publish_policy.policy
+	ORDER BY v.version DESC
+	LIMIT 1;
+	IF newest.sha256 = digest THEN
+		RETURN newest.name;
+	END IF;
+
+	next := coalesce(newest.version, 0) + 1;
+	result := policy || '-v' || next;
+	PERFORM claiim._act('policy.publish', me, org, result, NULL,
+		jsonb_build_object('policy', policy, 'version', next,
+						   'sha256', encode(digest, 'hex'), 'skills', skills));
+	IF owner IS NULL THEN
+		BEGIN
+			INSERT INTO claiim.policies (policy, org) VALUES (policy, org);
+		EXCEPTION
+			WHEN unique_violation THEN
+				RAISE EXCEPTION 'the policy name "%" is taken', policy
+					USING ERRCODE = 'duplicate_object',
+						  HINT = 'Policies'' names are unique across organizations. If it is yours, publish it for the organization that it belongs to.';
+		END;
+	END IF;
+	INSERT INTO claiim.policy_versions (policy, version, name, source, sha256, published_by)
+	VALUES (policy, next, result, source, digest, me);
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION claiim.publish_policy(text, text, text) IS
+'Publishes the next version of a policy of an organization and returns its name, such as no-prod-v1. It does nothing until it is bound (claiim.bind_policy, claiim.bind_baseline). If the newest version has this very source, returns its name and writes nothing. Errors: 42501 without the admin capability there; 22023 for the name, with line and column for the source, or for a skill of neither the organization nor one above it; 42710 if the name is another organization''s; 22004.';
+
+/* Tightening */
+
+CREATE FUNCTION claiim.suspend_agent(agent text, reason text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	org text := claiim._agent_org(agent);
+	a claiim.agents;
+BEGIN
+	PERFORM claiim._require(me, 'admin', org);
+	PERFORM claiim._check_text('reason', reason, 1000);
+	a := claiim._lock_agent(agent);
+	PERFORM claiim._check_not_retired(a);
+	IF a.status = 'suspended' THEN
+		RAISE EXCEPTION 'agent "%" is already suspended', agent
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	PERFORM claiim._act('agent.suspend', me, org, agent, NULL,
+						jsonb_build_object('reason', reason));
+	UPDATE claiim.agents x
+	SET status = 'suspended', status_since = clock_timestamp()
+	WHERE x.agent = a.agent;
+END
+$$;
+COMMENT ON FUNCTION claiim.suspend_agent(text, text) IS
+'Denies an agent everything from now on, until two humans resume it. Errors: 42501 without the admin capability in its organization; 55000 if it is suspended or retired; 22004, 22023 for the reason.';
+
+CREATE FUNCTION claiim.suspend_org(org text, reason text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	o claiim.orgs;
+BEGIN
+	PERFORM claiim._require(me, 'admin', org);
+	PERFORM claiim._check_text('reason', reason, 1000);
+	SELECT x.* INTO STRICT o FROM claiim.orgs x
+	WHERE x.org = suspend_org.org
+	FOR NO KEY UPDATE;
+	IF o.status = 'suspended' THEN
+		RAISE EXCEPTION 'organization "%" is already suspended', org
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	PERFORM claiim._act('org.suspend', me, org, org, NULL,
+						jsonb_build_object('reason', reason));
+	UPDATE claiim.orgs x
+	SET status = 'suspended', status_since = clock_timestamp()
+	WHERE x.org = o.org;
+END
+$$;
+COMMENT ON FUNCTION claiim.suspend_org(text, text) IS
+'Denies all agents of an organization, and of those below it, everything from now on, until two humans resume it. Errors: 42501 without the admin capability there; 55000 if it is suspended; 22004, 22023 for the reason.';
+
+CREATE FUNCTION claiim.deactivate_human(human text, reason text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	home text := claiim._human_org(human);
+	alone text;
+	h claiim.humans;
+BEGIN
+	PERFORM claiim._require(me, 'admin', home);
+	PERFORM claiim._check_text('reason', reason, 1000);
+
+	/* Two deactivations at once must not each count on the other's human. */
+	PERFORM FROM claiim.orgs o
+	WHERE strpos(o.org, '/') = 0
+		AND EXISTS (SELECT FROM claiim.memberships m
+					WHERE m.human = deactivate_human.human AND m.org = o.org)
+	ORDER BY o.org
+	FOR NO KEY UPDATE;
+	SELECT x.* INTO STRICT h FROM claiim.humans x
+	WHERE x.human = deactivate_human.human
+	FOR NO KEY UPDATE;
+	IF h.status <> 'active' THEN
+		RAISE EXCEPTION 'human "%" is already inactive', human
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	SELECT m.org INTO alone FROM claiim.memberships m
+	WHERE m.human = deactivate_human.human
+		AND m.capability IN ('admin', 'approver')
+		AND strpos(m.org, '/') = 0
+		AND NOT claiim._keeps_two_persons(m.org, m.human, NULL)
+	ORDER BY m.org
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'organization "%" would be left without an admin and another approver', alone
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  DETAIL = 'Nobody could ever approve a change there again.',
+				  HINT = 'Grant the capability to somebody else first. To lock the human out at once: suspend the agents, and have the database administrator ALTER ROLE ... NOLOGIN.';
+	END IF;
+
+	PERFORM claiim._act('human.deactivate', me, home, human, NULL,
+						jsonb_build_object('reason', reason));
+	UPDATE claiim.humans x
+	SET status = 'inactive', status_since = clock_timestamp()
+	WHERE x.human = h.human;
+END
+$$;
+COMMENT ON FUNCTION claiim.deactivate_human(text, text) IS
+'From now on the human can do nothing, and every agent anchored to this human is denied, until two others reactivate the human or transfer the anchors. Errors: 42501 without the admin capability in the human''s home organization (the deepest that covers all memberships, or the founding one); 55000 if already inactive, or if a top-level organization would be left without an admin and another approver; 22004, 22023 for the reason.';
+
+/* Tokens */
+
+CREATE FUNCTION claiim.issue_token(agent text, valid_for interval DEFAULT NULL,
+								   label text DEFAULT NULL,
+								   OUT token_id text, OUT token text,
+								   OUT expires_at timestamptz)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	org text := claiim._agent_org(agent);
+	moment timestamptz := clock_timestamp();
+	digest bytea;
+BEGIN
+	PERFORM claiim._require(me, 'admin', org);
+	PERFORM claiim._check_not_retired(claiim._lock_agent(agent));
+	IF label IS NOT NULL THEN
+		PERFORM claiim._check_text('label', label, 200);
+	END IF;
+	expires_at := moment + valid_for;
+	IF NOT isfinite(expires_at) OR expires_at <= moment THEN
+		RAISE EXCEPTION 'a token must be valid for some time'
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'Expected an interval such as 90 days, or NULL for a token that does not expire.';
+	END IF;
+
+	SELECT t.token_id, t.token, t.digest INTO token_id, token, digest
+	FROM claiim._new_token() t;
+	PERFORM claiim._act('token.issue', me, org, agent, NULL,
+		jsonb_build_object('token', token_id, 'label', label,
+						   'expires_at', claiim._utc(expires_at)));
+	INSERT INTO claiim.tokens (token, agent, digest, label, issued_by, issued_at, expires_at)
+	VALUES (token_id, agent, digest, label, me, moment, expires_at);
+END
+$$;
+COMMENT ON FUNCTION claiim.issue_token(text, interval, text) IS
+'Issues a token with which an agent proves its identity: token is shown this once and kept nowhere; token_id, which is no secret, names it. valid_for NULL: it does not expire. Call it as SELECT * FROM claiim.issue_token(...). Errors: 42501 without the admin capability in the agent''s organization; 55000 if the agent is retired; 22023; F0000 if claiim.token_secret_file cannot be used.';
+
+CREATE FUNCTION claiim.revoke_token(token_id text, reason text) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	t claiim.tokens;
+	owner text;
+BEGIN
+	PERFORM claiim._check_text('token identifier', token_id, 128);
+	SELECT x.* INTO t FROM claiim.tokens x
+		JOIN claiim.agents a ON a.agent = x.agent
+	WHERE x.token = revoke_token.token_id AND claiim._may(me, 'admin', a.org)
+	FOR UPDATE OF x;
+	IF NOT FOUND THEN
+		/* Does not repeat what was passed: it may be the token itself. */
+		RAISE EXCEPTION 'there is no such token that human "%" administers', me
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = 'Expected the identifier of a token (ctk_ and 26 characters) of an agent in an organization where you hold the admin capability.';
+	END IF;
+	SELECT a.org INTO STRICT owner FROM claiim.agents a WHERE a.agent = t.agent;
+	PERFORM claiim._require(me, 'admin', owner);
+	PERFORM claiim._check_text('reason', reason, 1000);
+	IF t.revoked_at IS NOT NULL THEN
+		RAISE EXCEPTION 'token % is already revoked', t.token
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	PERFORM claiim._act('token.revoke', me, owner, t.agent, NULL,
+						jsonb_build_object('token', t.token, 'reason', reason));
+	UPDATE claiim.tokens x SET revoked_at = clock_timestamp() WHERE x.token = t.token;
+END
+$$;
+COMMENT ON FUNCTION claiim.revoke_token(text, text) IS
+'A token proves nothing from now on. token_id: its identifier, not the token. Errors: 42501, the same for a token that does not exist and for another organization''s; 55000 if it is revoked already; 22004, 22023.';

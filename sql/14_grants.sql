@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * 14_grants.sql
+ *	  Who may call and read what.
+ *
+ * First everything is taken from everybody, be it PUBLIC's by PostgreSQL's
+ * own defaults or somebody's by ALTER DEFAULT PRIVILEGES.  Then each thing is
+ * granted by name: what is not named here is the owner's alone.  What is
+ * named here checks for itself which human is calling.
+ *
+ *-------------------------------------------------------------------------
+ */
+
+DO $$
+DECLARE
+	o record;
+BEGIN
+	FOR o IN
+		SELECT DISTINCT v.object, v.grantee
+		FROM (SELECT 'FUNCTION ' || p.oid::pg_catalog.regprocedure AS object, a.grantee, p.proowner AS owner, d.refobjid
+			  FROM pg_catalog.pg_depend d
+				JOIN pg_catalog.pg_proc p ON p.oid = d.objid
+				CROSS JOIN LATERAL pg_catalog.aclexplode(
+					coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+			  WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
+			  UNION ALL
+			  SELECT 'TABLE ' || c.oid::pg_catalog.regclass, a.grantee, c.relowner, d.refobjid
+			  FROM pg_catalog.pg_depend d
+				JOIN pg_catalog.pg_class c ON c.oid = d.objid
+				CROSS JOIN LATERAL pg_catalog.aclexplode(
+					coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))) a
+			  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
+			  UNION ALL
+			  SELECT 'SCHEMA ' || n.oid::pg_catalog.regnamespace, a.grantee, n.nspowner, d.refobjid
+			  FROM pg_catalog.pg_depend d
+				JOIN pg_catalog.pg_namespace n ON n.oid = d.objid
+				CROSS JOIN LATERAL pg_catalog.aclexplode(
+					coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) a
+			  WHERE d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'e'
+			 ) AS v
+			JOIN pg_catalog.pg_extension e ON e.oid = v.refobjid AND e.extname = 'claiim'
+		WHERE v.grantee <> v.owner
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %s', o.object,
+			CASE o.grantee WHEN 0 THEN 'PUBLIC'
+			ELSE o.grantee::pg_catalog.regrole::text END);
+	END LOOP;
+END
+$$;
+
+/* Agents */
+
+GRANT EXECUTE ON FUNCTION
+	pg_catalog.claiim_check(text, text, text, text, text, jsonb),
+	pg_catalog.claiim_authenticate(text, text),
+	pg_catalog.claiim_version()
+TO claiim_agent;
+
+/* Humans who govern */
+
+GRANT USAGE ON SCHEMA claiim TO claiim_admin, claiim_auditor;
+GRANT EXECUTE ON FUNCTION
+	pg_catalog.claiim_version()
+TO claiim_admin, claiim_auditor;
+GRANT EXECUTE ON FUNCTION
+	claiim.approve(text),
+	claiim.reject(text, text),
+	claiim.withdraw(text),
+	claiim.expire_changes(),
+	claiim.register_org(text, text, text, text),
+	claiim.resume_org(text),
+	claiim.suspend_org(text, text),
+	claiim.register_human(text, name, text, text, text[]),
+	claiim.reactivate_human(text),
+	claiim.deactivate_human(text, text),
+	claiim.grant_capability(text, text, text),
+	claiim.revoke_capability(text, text, text),
+	claiim.register_agent(text, text, text, text[], name, text),
+	claiim.retire_agent(text, text),
+	claiim.suspend_agent(text, text),
+	claiim.resume_agent(text, text),
+	claiim.set_skills(text, text[]),
+	claiim.set_role(text, name),
+	claiim.transfer_anchor(text, text),
+	claiim.map_target(text, text),
+	claiim.unmap_target(text),
+	claiim.publish_skill(text, text, text),
+	claiim.publish_policy(text, text, text),
+	claiim.bind_policy(text, text),
+	claiim.bind_baseline(text, text),
+	claiim.unbind_baseline(text),
+	claiim.issue_token(text, interval, text),
+	claiim.revoke_token(text, text)
+TO claiim_admin;
+GRANT SELECT ON claiim.pending_changes, claiim.registry
+TO claiim_admin, claiim_auditor;
+
+/* Humans who audit */
+
+GRANT SELECT ON claiim.decisions, claiim.acts TO claiim_auditor;
+GRANT EXECUTE ON FUNCTION
+	claiim.five_questions(text),
+	claiim.record_bytes(text),
+	claiim.verify(),
+	claiim.chron_id(bigint, timestamptz)
+TO claiim_auditor;
+
+/* What the views call runs with the reader's rights. */
+
+GRANT EXECUTE ON FUNCTION claiim._visible_orgs(text[]) TO claiim_admin, claiim_auditor;
+GRANT EXECUTE ON FUNCTION claiim._sees_orgless() TO claiim_auditor;

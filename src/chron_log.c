@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * chron_log.c
+ *	  Which log this is, and where its chain ends.
+ *
+ * A log belongs to one cluster (its system identifier), one database and one
+ * chron table.  A copy made by TEMPLATE, by restoring a dump or by pg_upgrade
+ * differs in one of the three, so its writer finds no log of its own and
+ * opens a new one, on top of the records that it was given.  Nothing is ever
+ * appended under another's name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+static ClaiimQuery find_query = {
+	"SELECT log, first_seq FROM claiim.logs"
+	" WHERE system_identifier = $1 AND database_oid = $2 AND chron_oid = $3",
+	3, {INT8OID, OIDOID, OIDOID}, NULL
+};
+static ClaiimQuery insert_query = {
+	"INSERT INTO claiim.logs"
+	" (log, system_identifier, database_oid, chron_oid, opened_at, first_seq)"
+	" VALUES ($1, $2, $3, $4, now(), $5)",
+	5, {TEXTOID, INT8OID, OIDOID, OIDOID, INT8OID}, NULL
+};
+static ClaiimQuery tip_query = {
+	"SELECT seq, at, link, log FROM claiim.chron ORDER BY seq DESC LIMIT 1",
+	0, {0}, NULL
+};
+
+static void
+log_key(Datum *values)
+{
+	values[0] = Int64GetDatum((int64) GetSystemIdentifier());
+	values[1] = ObjectIdGetDatum(MyDatabaseId);
+	values[2] = ObjectIdGetDatum(claiim_catalog(false)->tables[TABLE_CHRON]);
+}
+
+/*
+ * The log of this cluster, database and table, and its first seq; false if
+ * none has been opened.
+ */
+bool
+chron_find_log(char log[TYPEID_MAX_LEN + 1], int64 *first_seq)
+{
+	OwnerScope	scope;
+	Datum		values[3];
+	bool		found;
+	bool		isnull;
+
+	claiim_owner_begin(&scope, false);
+	log_key(values);
+	found = claiim_query(&find_query, values, NULL, false, 1) == 1;
+	if (found)
+	{
+		strlcpy(log, SPI_getvalue(SPI_tuptable->vals[0],
+								  SPI_tuptable->tupdesc, 1),
+				TYPEID_MAX_LEN + 1);
+		*first_seq = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+												 SPI_tuptable->tupdesc, 2,
+												 &isnull));
+	}
+	claiim_owner_end(&scope);
+	return found;
+}
+
+/*
+ * Has the log been opened, so that rows may no longer be put into the tables
+ * as a restore does?  Once it has been, it stays so.
+ */
+bool
+chron_log_is_open(void)
+{
+	static uint64 open_in = 0;	/* catalog generation in which it was */
+	static TimestampTz closed_in = 0;	/* transaction in which it was not */
+	char		log[TYPEID_MAX_LEN + 1];
+	int64		first_seq;
+
+	(void) claiim_catalog(false);
+	if (open_in == claiim_catalog_generation())
+		return true;
+	/* One look a statement is enough for the rows of a COPY. */
+	if (closed_in == GetCurrentStatementStartTimestamp())
+		return false;
+	if (chron_find_log(log, &first_seq))
+	{
+		open_in = claiim_catalog_generation();
+		return true;
+	}
+	closed_in = GetCurrentStatementStartTimestamp();
+	return false;
+}
+
+/* The writer opens a log. */
+void
+chron_insert_log(const char *log, int64 first_seq)
+{
+	OwnerScope	scope;
+	Datum		values[5];
+
+	claiim_owner_begin(&scope, false);
+	values[0] = CStringGetTextDatum(log);
+	log_key(&values[1]);
+	values[4] = Int64GetDatum(first_seq);
+	(void) claiim_query(&insert_query, values, NULL, false, 0);
+	claiim_owner_end(&scope);
+}
+
+/*
+ * The last record in the table; seq 0 and the zero link if there is none.
+ */
+void
+chron_read_tip(ChronTip *tip)
+{
+	OwnerScope	scope;
+	bool		isnull;
+
+	memset(tip, 0, sizeof(*tip));
+	memcpy(tip->link, chron_zero_link, CHRON_HASH_LEN);
+
+	claiim_owner_begin(&scope, false);
+	if (claiim_query(&tip_query, NULL, NULL, false, 1) == 1)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bytea	   *link;
+
+		tip->seq = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		tip->at = UNIX_US(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 2,
+															&isnull)));
+		link = DatumGetByteaPP(SPI_getbinval(tuple, desc, 3, &isnull));
+		if (VARSIZE_ANY_EXHDR(link) != CHRON_HASH_LEN)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("Chron's last record has a malformed link")));
+		memcpy(tip->link, VARDATA_ANY(link), CHRON_HASH_LEN);
+		strlcpy(tip->log, SPI_getvalue(tuple, desc, 4), sizeof(tip->log));
+	}
+	claiim_owner_end(&scope);
+}

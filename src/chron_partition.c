@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * chron_partition.c
+ *	  Monthly partitions of claiim.chron, made ahead of need by the writer.
+ *
+ * Which month needs which partition is decided here; what a partition looks
+ * like is claiim._add_partition's business (06_chron.sql).  Months are UTC
+ * months.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+typedef struct Month
+{
+	int			year;
+	int			month;			/* 1 to 12 */
+} Month;
+
+static Month
+month_of(int64 unix_us)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	Month		result;
+
+	/* As a timestamp without zone: the fields are then those of UTC. */
+	if (timestamp2tm(FROM_UNIX_US(unix_us), NULL, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	result.year = tm.tm_year;
+	result.month = tm.tm_mon;
+	return result;
+}
+
+static Month
+next_month(Month month)
+{
+	if (++month.month > 12)
+	{
+		month.month = 1;
+		month.year++;
+	}
+	return month;
+}
+
+static int64
+month_start_us(Month month)
+{
+	return ((int64) date2j(month.year, month.month, 1) - UNIX_EPOCH_JDATE) *
+		USECS_PER_DAY;
+}
+
+static void
+partition_name(Month month, char name[NAMEDATALEN])
+{
+	snprintf(name, NAMEDATALEN, "chron_y%04dm%02d", month.year, month.month);
+}
+
+/* The partition of a month, or InvalidOid. */
+static Oid
+find_partition(Month month)
+{
+	const ClaiimCatalog *catalog = claiim_catalog(false);
+	char		name[NAMEDATALEN];
+	Oid			relid;
+
+	partition_name(month, name);
+	relid = get_relname_relid(name, catalog->schema);
+	if (OidIsValid(relid) &&
+		(!get_rel_relispartition(relid) ||
+		 get_partition_parent(relid, false) != catalog->tables[TABLE_CHRON]))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("claiim.%s is in the way: it is not a partition of claiim.chron",
+						name),
+				 errhint("Attach it for its month, or rename it.")));
+	return relid;
+}
+
+static void
+make_partition(Month month)
+{
+	static ClaiimQuery query = {
+		"SELECT claiim._add_partition($1, $2, $3)",
+		3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL
+	};
+	char		name[NAMEDATALEN];
+	Datum		values[3];
+	OwnerScope	scope;
+
+	partition_name(month, name);
+	claiim_owner_begin(&scope, false);
+	values[0] = CStringGetTextDatum(name);
+	values[1] = TimestampTzGetDatum(FROM_UNIX_US(month_start_us(month)));
+	values[2] = TimestampTzGetDatum(FROM_UNIX_US(month_start_us(next_month(month))));
+	(void) claiim_query(&query, values, NULL, false, 0);
+	claiim_owner_end(&scope);
+}
+
+/*
+ * See to it that there are partitions for this month and the next.  In a
+ * transaction of its own, before a batch.
+ */
+void
+chron_ensure_partitions(int64 unix_us)
+{
+	Month		month = month_of(unix_us);
+
+	for (int i = 0; i < 2; i++)
+	{
+		if (!OidIsValid(find_partition(month)))
+			make_partition(month);
+		month = next_month(month);
+	}
+}
+
+/*
+ * The partition that takes records of this time, and which times it takes.
+ *
+ * Errors: 42P01 if there is none.
+ */
+Oid
+chron_partition_for(int64 unix_us, int64 *from_us, int64 *until_us)
+{
+	Month		month = month_of(unix_us);
+	Oid			relid = find_partition(month);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("claiim.chron has no partition for %04d-%02d",
+						month.year, month.month)));
+	*from_us = month_start_us(month);
+	*until_us = month_start_us(next_month(month));
+	return relid;
+}

@@ -1,0 +1,292 @@
+/*-------------------------------------------------------------------------
+ *
+ * chron_verify.c
+ *	  Checking the chain inside the database, and what an auditor needs to
+ *	  check it outside.
+ *
+ * The server vouching for itself proves little to those who do not trust it;
+ * tools/verify_chron.py does the same from an export, by doc/chron-format.md
+ * alone.  This is the DBA's quick look, after a restore above all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(claiim_verify);
+PG_FUNCTION_INFO_V1(claiim_record_bytes);
+PG_FUNCTION_INFO_V1(claiim_chron_id);
+PG_FUNCTION_INFO_V1(claiim_chron_key);
+
+#define FETCH_ROWS	1000
+
+typedef struct Walk
+{
+	int64		records;
+	int64		last_seq;
+	int64		last_at;
+	uint8		last_link[CHRON_HASH_LEN];
+	char		problem[256];	/* "": none so far */
+	int64		first_bad;
+} Walk;
+
+static void
+found(Walk *walk, int64 seq, const char *problem)
+{
+	walk->first_bad = seq;
+	strlcpy(walk->problem, problem, sizeof(walk->problem));
+}
+
+static bool
+same_hash(Datum value, const uint8 *hash)
+{
+	bytea	   *stored = DatumGetByteaPP(value);
+
+	return VARSIZE_ANY_EXHDR(stored) == CHRON_HASH_LEN &&
+		memcmp(VARDATA_ANY(stored), hash, CHRON_HASH_LEN) == 0;
+}
+
+static Datum
+column(HeapTuple tuple, TupleDesc desc, const char *name)
+{
+	bool		isnull;
+
+	/* All that are asked for are NOT NULL. */
+	return SPI_getbinval(tuple, desc, SPI_fnumber(desc, name), &isnull);
+}
+
+/* One row; false at the first fault. */
+static bool
+check_row(Walk *walk, HeapTuple tuple, TupleDesc desc, StringInfo buffer)
+{
+	int64		seq = DatumGetInt64(column(tuple, desc, "seq"));
+	int64		at = UNIX_US(DatumGetTimestampTz(column(tuple, desc, "at")));
+	ChronEncoder enc;
+	uint8		leaf[CHRON_HASH_LEN];
+
+	if (seq != walk->last_seq + 1)
+	{
+		if (seq <= walk->last_seq)
+			found(walk, seq, "its number appears twice");
+		else
+			found(walk, walk->last_seq + 1, "it is missing");
+		return false;
+	}
+	if (at < walk->last_at)
+	{
+		found(walk, seq, "it is older than its predecessor");
+		return false;
+	}
+
+	chron_encode_row(tuple, desc, buffer, &enc);
+	if (!chron_leaf_hash(&enc, NULL, 0, 0, leaf) ||
+		!chron_link_hash(walk->last_link, leaf, walk->last_link))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the hashes of a record")));
+	if (!same_hash(column(tuple, desc, "leaf"), leaf))
+	{
+		found(walk, seq, "its content does not match its leaf hash");
+		return false;
+	}
+	if (!same_hash(column(tuple, desc, "link"), walk->last_link))
+	{
+		found(walk, seq, "its link does not follow from its predecessor's");
+		return false;
+	}
+	walk->records++;
+	walk->last_seq = seq;
+	walk->last_at = at;
+	return true;
+}
+
+static void
+walk_chron(Walk *walk)
+{
+	OwnerScope	scope;
+	Portal		portal;
+	StringInfoData buffer;
+	bool		good = true;
+
+	memset(walk, 0, sizeof(*walk));
+	memcpy(walk->last_link, chron_zero_link, CHRON_HASH_LEN);
+	initStringInfo(&buffer);
+
+	claiim_owner_begin(&scope, true);
+	portal = SPI_cursor_open_with_args(NULL,
+									   "SELECT * FROM claiim.chron ORDER BY seq",
+									   0, NULL, NULL, NULL, true, 0);
+	while (good)
+	{
+		MemoryContext rows = AllocSetContextCreate(CurrentMemoryContext,
+												   "claiim verify rows",
+												   ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old;
+
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		if (SPI_processed == 0)
+			break;
+		old = MemoryContextSwitchTo(rows);
+		for (uint64 i = 0; i < SPI_processed && good; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			good = check_row(walk, SPI_tuptable->vals[i],
+							 SPI_tuptable->tupdesc, &buffer);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(rows);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	claiim_owner_end(&scope);
+}
+
+/*
+ * claiim.verify() -> (ok, records, first_bad, problem, last_seq, last_link)
+ *
+ * Walks the chain from the first record.  Errors: those of claiim_catalog.
+ */
+Datum
+claiim_verify(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+	Walk		walk;
+	bool		ok;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	walk_chron(&walk);
+	ok = walk.problem[0] == '\0';
+
+	values[0] = BoolGetDatum(ok);
+	values[1] = Int64GetDatum(walk.records);
+	values[2] = Int64GetDatum(walk.first_bad);
+	nulls[2] = ok;
+	nulls[3] = ok;
+	values[3] = ok ? (Datum) 0 : CStringGetTextDatum(walk.problem);
+	nulls[4] = nulls[5] = walk.records == 0;
+	values[4] = Int64GetDatum(walk.last_seq);
+	values[5] = PointerGetDatum(cstring_to_text_with_len((char *) walk.last_link,
+														 CHRON_HASH_LEN));
+	if (!ok)
+		nulls[5] = true;		/* the computed one is of the bad record */
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
+													  values, nulls)));
+}
+
+/*
+ * claiim.chron_id(seq bigint, at timestamptz) -> text
+ *
+ * Errors: 22023 for a seq or a time that no record can have.
+ */
+Datum
+claiim_chron_id(PG_FUNCTION_ARGS)
+{
+	int64		seq = PG_GETARG_INT64(0);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(1);
+	char		id[CHRON_ID_SIZE];
+
+	if (TIMESTAMP_NOT_FINITE(at) || !chron_id_encode(UNIX_US(at), seq, id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no record can have this number or time")));
+	PG_RETURN_TEXT_P(cstring_to_text(id));
+}
+
+static void
+decode_id(text *id, int64 *seq, TimestampTz *at)
+{
+	int64		unix_us;
+	const char *why;
+
+	if (!chron_id_decode(VARDATA_ANY(id), VARSIZE_ANY_EXHDR(id), &unix_us,
+						 seq, &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("not a Chron id: %s", why),
+				 errdetail("Expected \"chr_\" and 26 characters, as claiim_check returns it.")));
+	*at = FROM_UNIX_US(unix_us);
+}
+
+/*
+ * claiim._chron_key(chron_id text) -> (seq bigint, at timestamptz)
+ *
+ * Errors: 22023 for what is not a Chron id.
+ */
+Datum
+claiim_chron_key(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+	int64		seq;
+	TimestampTz at;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	decode_id(PG_GETARG_TEXT_PP(0), &seq, &at);
+	values[0] = Int64GetDatum(seq);
+	values[1] = TimestampTzGetDatum(at);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
+													  values, nulls)));
+}
+
+/*
+ * claiim._record_bytes(chron_id text) -> bytea
+ *
+ * The canonical bytes d of a record as it is in the table now, or NULL if
+ * there is none; sha256('\x00' || d) is its leaf.  Who may see which record
+ * is decided by the SQL function around this one.
+ *
+ * Errors: 22023 for what is not a Chron id.
+ */
+Datum
+claiim_record_bytes(PG_FUNCTION_ARGS)
+{
+	static ClaiimQuery query = {
+		"SELECT * FROM claiim.chron WHERE seq = $1 AND at = $2",
+		2, {INT8OID, TIMESTAMPTZOID}, NULL
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	OwnerScope	scope;
+	Datum		values[2];
+	bytea	   *result = NULL;
+	int64		seq;
+	TimestampTz at;
+
+	decode_id(PG_GETARG_TEXT_PP(0), &seq, &at);
+	claiim_owner_begin(&scope, true);
+	values[0] = Int64GetDatum(seq);
+	values[1] = TimestampTzGetDatum(at);
+	if (claiim_query(&query, values, NULL, true, 1) == 1)
+	{
+		StringInfoData buffer;
+		ChronEncoder enc;
+		size_t		size;
+		MemoryContext old;
+
+		initStringInfo(&buffer);
+		chron_encode_row(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+						 &buffer, &enc);
+		size = enc.len + 64;
+		old = MemoryContextSwitchTo(caller);
+		result = palloc(VARHDRSZ + size);
+		MemoryContextSwitchTo(old);
+		size = chron_record_bytes(&enc, (uint8_t *) VARDATA(result), size);
+		SET_VARSIZE(result, VARHDRSZ + size);
+	}
+	claiim_owner_end(&scope);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(result);
+}

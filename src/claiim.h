@@ -1,0 +1,354 @@
+/*-------------------------------------------------------------------------
+ *
+ * claiim.h
+ *	  What claiim's server-side files share, in sections named after them.
+ *
+ * The plain-C parts (policy_*.c, chron_record.c, typeid.c, arena.c) have
+ * headers of their own and never include this one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CLAIIM_H
+#define CLAIIM_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lock.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+
+#include "chron_record.h"
+#include "policy.h"
+#include "typeid.h"
+
+#define CLAIIM_VERSION	"0.1.0"
+
+/* Bounds on what callers pass, in bytes; doc/decisions.md states them. */
+#define CLAIIM_MAX_AGENT	128
+#define CLAIIM_MAX_ACTION	256
+#define CLAIIM_MAX_TARGET	1024
+#define CLAIIM_MAX_TOKEN	128
+#define CLAIIM_MAX_SESSION	TYPEID_MAX_LEN
+#define CLAIIM_MAX_CONTEXT	8192
+
+/* guc.c */
+extern char *claiim_token_secret_file;
+extern int	claiim_max_databases;
+extern int	claiim_queue_size;
+extern int	claiim_queue_timeout;	/* ms */
+extern void claiim_guc_init(void);
+
+/*
+ * shmem.c
+ *
+ * One ClaiimDatabase for every database in which claiim is used, found by
+ * OID and never freed before a restart except by DROP DATABASE.
+ */
+typedef enum WriterState
+{
+	WRITER_NONE,				/* nobody; the next caller starts one */
+	WRITER_STARTING,			/* registered, not yet ready */
+	WRITER_RUNNING
+} WriterState;
+
+typedef struct ClaiimDatabase
+{
+	Oid			oid;			/* InvalidOid: this place is free */
+
+	/*
+	 * Bumped by every governance commit.  A request carries the epoch that
+	 * was current before its evaluation began reading.
+	 */
+	pg_atomic_uint64 epoch;
+
+	/* The rest is guarded by ClaiimShared.lock. */
+	bool		acts_waiting;	/* committed acts may be in the outbox */
+	WriterState writer_state;
+	pid_t		writer_pid;
+	PGPROC	   *writer_proc;
+	uint64		writer_generation;	/* which start this is */
+	TimestampTz writer_started;
+	TimestampTz writer_retry_at;	/* none is started before */
+	char		writer_error[256];	/* why the last one ended, or "" */
+	int			holds;			/* commands that need the writer away */
+	int			queue_head;		/* requests, oldest first; -1: none */
+	int			queue_tail;
+	ConditionVariable writer_changed;
+
+	/* What the writer last made durable, to notice a tail that vanished. */
+	Oid			chron_relid;
+	int64		last_seq;
+} ClaiimDatabase;
+
+typedef struct ChronRequest ChronRequest;
+
+typedef struct ClaiimShared
+{
+	LWLock	   *lock;
+	int			nslots;
+	int			nfree;
+	int			free_head;		/* -1: none */
+	ConditionVariable slot_freed;
+	int			ndatabases;
+	ClaiimDatabase databases[FLEXIBLE_ARRAY_MEMBER];
+} ClaiimShared;
+
+extern ClaiimShared *claiim_shared; /* NULL: not preloaded */
+
+extern void claiim_shmem_init(void);
+extern ChronRequest *claiim_request_slot(int index);
+extern ClaiimDatabase *claiim_my_database(void);
+extern ClaiimDatabase *claiim_find_database(Oid oid);
+extern void claiim_forget_database(Oid oid);
+extern void claiim_require_preload(void);
+
+/* hooks.c */
+extern void claiim_hooks_init(void);
+
+/* catalog.c */
+typedef enum ClaiimTable
+{
+	TABLE_CHRON,
+	TABLE_CONTEXTS,
+	TABLE_LOGS,
+	TABLE_OUTBOX,
+	TABLE_ORGS,
+	TABLE_HUMANS,
+	TABLE_AGENTS,
+	TABLE_ANCHORS,
+	TABLE_BINDINGS,
+	TABLE_TARGETS,
+	TABLE_TOKENS,
+	TABLE_POLICY_VERSIONS,
+	TABLE_SKILL_VERSIONS,
+	CLAIIM_NTABLES
+} ClaiimTable;
+
+typedef struct ClaiimCatalog
+{
+	Oid			extension;
+	Oid			schema;
+	Oid			owner;			/* the extension's owner */
+	Oid			tables[CLAIIM_NTABLES];
+} ClaiimCatalog;
+
+extern void claiim_catalog_init(void);
+extern const ClaiimCatalog *claiim_catalog(bool missing_ok);
+extern uint64 claiim_catalog_generation(void);
+
+/*
+ * Running our own queries: as the extension's owner, with a pinned
+ * search_path, and (for reads) against the latest committed state even
+ * inside an old REPEATABLE READ snapshot.
+ */
+typedef struct OwnerScope
+{
+	Oid			save_user;
+	int			save_context;
+	int			guc_level;
+	bool		snapshot;
+} OwnerScope;
+
+extern void claiim_owner_begin(OwnerScope *scope, bool latest_snapshot);
+extern void claiim_owner_end(OwnerScope *scope);
+
+/* A saved SPI plan, prepared at first use. */
+typedef struct ClaiimQuery
+{
+	const char *text;
+	int			nargs;
+	Oid			argtypes[9];
+	void	   *plan;			/* SPIPlanPtr */
+} ClaiimQuery;
+
+extern int	claiim_query(ClaiimQuery *query, Datum *values, const char *nulls,
+						 bool read_only, long limit);
+
+/* names.c */
+extern void claiim_check_name(const char *what, const char *value, size_t len,
+							  size_t max);
+extern char *claiim_text_arg(text *value, const char *what, size_t max,
+							 size_t *len);
+
+/* token.c */
+#define CLAIIM_DIGEST_LEN	32
+#define CLAIIM_TOKEN_ID_LEN (3 + 1 + TYPEID_SUFFIX_LEN)
+
+extern bool claiim_token_split(const char *token, size_t len,
+							   char token_id[CLAIIM_TOKEN_ID_LEN + 1]);
+extern void claiim_token_digest(const char *token, size_t len,
+								uint8 digest[CLAIIM_DIGEST_LEN]);
+extern bool claiim_digest_equal(const uint8 *a, const uint8 *b);
+extern void claiim_new_typeid(const char *prefix, char *out, size_t out_size);
+
+/* directory.c */
+typedef struct TokenEntry
+{
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
+	uint8		digest[CLAIIM_DIGEST_LEN];
+	TimestampTz expires_at;		/* DT_NOEND: never */
+	bool		revoked;
+	struct TokenEntry *next;
+} TokenEntry;
+
+typedef struct AgentEntry
+{
+	char		agent[CLAIIM_MAX_AGENT + 1];	/* hash key */
+	char	   *org;
+	AgentStatus status;
+	char	   *role_name;		/* NULL: none bound */
+	char	   *anchor;			/* NULL: none */
+	bool		anchor_active;
+	char	   *suspended_org;	/* NULL: none */
+	NamedPolicy *policy;		/* NULL: none bound */
+	int			nskills;
+	NamedSkill *skills;
+	char	   *skill_names;	/* all of them, comma separated */
+	int			nbaselines;
+	NamedPolicy *baselines;
+	char	   *baseline_names; /* NULL: none */
+	TokenEntry *tokens;			/* those that were used and found */
+} AgentEntry;
+
+extern AgentEntry *directory_agent(const char *agent, uint64 epoch);
+extern TokenEntry *directory_token(AgentEntry *entry, const char *token_id);
+extern const char *directory_target_org(const char *target, size_t len);
+
+/* policy_store.c */
+extern void policy_store_trim(void);
+extern PolicyProgram *policy_store_policy(const char *version);
+extern SkillProgram *policy_store_skill(const char *version);
+
+/* identity.c */
+typedef struct Identity
+{
+	IdentityResult result;
+	const char *auth;			/* "role", "token", "transaction", or NULL */
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];	/* "" if none */
+} Identity;
+
+extern void claiim_identity_init(void);
+extern void identity_prove(AgentEntry *entry, const char *agent,
+						   const char *token, size_t token_len,
+						   Identity *identity);
+extern const char *claiim_session_user_name(void);
+
+/* governance.c */
+extern void claiim_governance_init(void);
+extern bool claiim_governing(void);
+extern void claiim_batch_locktag(LOCKTAG *tag);
+extern const char *claiim_client_address(void);
+
+/*
+ * chron_queue.c
+ *
+ * A request is filled by its caller and owned by one side at a time; the
+ * state says which.  doc/chron-internals.md has the state machine.
+ */
+typedef enum RequestState
+{
+	REQUEST_FREE,				/* on the free list */
+	REQUEST_FILLING,			/* the caller's */
+	REQUEST_QUEUED,				/* in the database's queue */
+	REQUEST_IN_FLIGHT,			/* the writer's */
+	REQUEST_RECORDED,			/* durable; the caller reads the result */
+	REQUEST_STALE,				/* not recorded: evaluate again */
+	REQUEST_FAILED				/* not recorded, or unknown: see sqlstate */
+} RequestState;
+
+#define CLAIIM_REQUEST_BYTES	16384
+
+struct ChronRequest
+{
+	pg_atomic_uint32 state;
+	int			index;
+	int			next;			/* in the free list or the queue; -1: none */
+	bool		abandoned;		/* its caller has left; guarded by the lock */
+	bool		allow;
+	uint64		epoch;
+	PGPROC	   *owner;
+
+	/* The result. */
+	int64		seq;
+	TimestampTz at;
+	int			sqlstate;
+	char		message[256];
+
+	/* What is asked for: encoded fields, then salt and context value. */
+	int			nfields;
+	uint32		fields_len;
+	uint32		context_len;	/* 0: none */
+	uint8		salt[CHRON_SALT_LEN];
+	uint8		data[CLAIIM_REQUEST_BYTES];
+};
+
+extern void chron_queue_init(void);
+extern void chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
+								TimestampTz deadline);
+extern void chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests);
+extern void chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
+							 TimestampTz deadline);
+extern void chron_queue_release(int n, ChronRequest **requests);
+extern void chron_queue_free_slot(ChronRequest *request);
+extern TimestampTz chron_queue_deadline(void);
+
+/* The writer's side. */
+extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests, int max,
+							 bool *acts_waiting);
+extern void chron_queue_finish(int n, ChronRequest **requests,
+							   const RequestState *states);
+extern void chron_queue_wake_all(ClaiimDatabase *db);
+
+/* chron_launch.c: starting, stopping and keeping away the writer */
+extern void chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline);
+extern void chron_try_start_writer(ClaiimDatabase *db);
+extern void chron_writer_hold(Oid database);
+extern void chron_writer_unhold(Oid database);
+extern void chron_writer_args(Oid *database, uint64 *generation);
+
+/* chron_writer.c */
+extern bool claiim_am_writer;
+extern PGDLLEXPORT void claiim_writer_main(Datum main_arg);
+
+/* chron_log.c: which log this is, and where its chain ends */
+typedef struct ChronTip
+{
+	int64		seq;
+	int64		at;				/* Unix microseconds */
+	uint8		link[CHRON_HASH_LEN];
+	char		log[TYPEID_MAX_LEN + 1];
+} ChronTip;
+
+extern bool chron_log_is_open(void);
+extern void chron_read_tip(ChronTip *tip);
+extern bool chron_find_log(char log[TYPEID_MAX_LEN + 1], int64 *first_seq);
+extern void chron_insert_log(const char *log, int64 first_seq);
+
+/* chron_store.c: records as rows */
+typedef struct ChronInserter ChronInserter;
+
+extern ChronInserter *chron_insert_begin(void);
+extern void chron_insert(ChronInserter *inserter, int64 unix_us,
+						 const ChronEncoder *writer_fields,
+						 const uint8 *caller_fields, size_t caller_len,
+						 const uint8 *leaf, const uint8 *link);
+extern void chron_insert_end(ChronInserter *inserter);
+extern void chron_encode_row(HeapTuple tuple, TupleDesc desc,
+							 StringInfo buffer, ChronEncoder *enc);
+
+#define UNIX_US(timestamptz) \
+	((timestamptz) + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#define FROM_UNIX_US(us) \
+	((us) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* chron_partition.c */
+extern void chron_ensure_partitions(int64 unix_us);
+extern Oid	chron_partition_for(int64 unix_us, int64 *from_us, int64 *until_us);
+
+#endif							/* CLAIIM_H */

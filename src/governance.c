@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * governance.c
+ *	  Governance acts: recorded exactly when they commit, effective at once.
+ *
+ * The SQL functions of governance call claiim._act() before they change a
+ * governed table.  It puts the act into the outbox in that very transaction,
+ * so that an act that is rolled back never was, and one that commits cannot
+ * be lost.  From then on the transaction is "governing":
+ *
+ *	- before its commit it takes the batch lock, which the writer holds while
+ *	  it records a batch: so it waits out the batch in flight, and none is
+ *	  recorded while it commits;
+ *	- right after its commit, still under that lock, it bumps the database's
+ *	  epoch and tells the writer that acts are waiting;
+ *	- the server releases the lock, and the next batch begins with the acts
+ *	  and sends every ALLOW of an older epoch back for re-evaluation.
+ *
+ * So when the statement returns to the human, no later ALLOW under the old
+ * state can be recorded, and in Chron the act stands before every decision
+ * that was evaluated under it.  The batch lock is a heavyweight lock on
+ * purpose: waiting for it is interruptible, the deadlock detector knows it,
+ * and an abort anywhere releases it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/inet.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(claiim_act);
+PG_FUNCTION_INFO_V1(claiim_guard_governed);
+
+/* Largest act that Chron takes, in bytes of its detail. */
+#define MAX_DETAIL	(1024 * 1024)
+
+static bool governing = false;
+
+/*
+ * Acts of different transactions are recorded in the order of their commits,
+ * which their own times do not tell; this time is taken under the batch lock.
+ */
+static ClaiimQuery outbox_commit = {
+	"UPDATE claiim.outbox SET committed_at = clock_timestamp()"
+	" WHERE xact = pg_current_xact_id()",
+	0, {0}, NULL
+};
+
+static ClaiimQuery outbox_insert = {
+	"INSERT INTO claiim.outbox"
+	" (act_id, act, actor, org, subject, change, detail, db_user, client)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, TEXTOID}, NULL
+};
+
+/* Has this transaction uncommitted governance in it? */
+bool
+claiim_governing(void)
+{
+	return governing;
+}
+
+/* An advisory lock whose class no SQL function can name. */
+void
+claiim_batch_locktag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0xC1A11Fu, 1, 0xC1);
+}
+
+static void
+governing_committed(void)
+{
+	ClaiimDatabase *db = claiim_find_database(MyDatabaseId);
+	Latch	   *latch = NULL;
+
+	governing = false;
+	if (db == NULL)
+		return;					/* not preloaded: nobody caches across */
+	pg_atomic_fetch_add_u64(&db->epoch, 1);
+	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+	db->acts_waiting = true;
+	if (db->writer_proc != NULL)
+		latch = &db->writer_proc->procLatch;
+	LWLockRelease(claiim_shared->lock);
+	if (latch)
+		SetLatch(latch);
+}
+
+static void
+governance_xact_callback(XactEvent event, void *arg)
+{
+	LOCKTAG		tag;
+	OwnerScope	scope;
+
+	if (!governing)
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			claiim_batch_locktag(&tag);
+			(void) LockAcquire(&tag, ExclusiveLock, false, false);
+			PushActiveSnapshot(GetTransactionSnapshot());
+			claiim_owner_begin(&scope, false);
+			(void) claiim_query(&outbox_commit, NULL, NULL, false, 0);
+			claiim_owner_end(&scope);
+			PopActiveSnapshot();
+			break;
+		case XACT_EVENT_COMMIT:
+			governing_committed();
+			break;
+		case XACT_EVENT_ABORT:
+			governing = false;
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot PREPARE a transaction that contains governance acts"),
+					 errdetail("Between PREPARE and COMMIT PREPARED the acts would be neither in force nor undone.")));
+			break;
+		default:
+			break;
+	}
+}
+
+void
+claiim_governance_init(void)
+{
+	RegisterXactCallback(governance_xact_callback, NULL);
+}
+
+/*
+ * The client's address as text, or NULL for a local socket or a worker.  It
+ * is asked for as SQL would, since the Port's header needs Kerberos'.
+ */
+const char *
+claiim_client_address(void)
+{
+	static char *address = NULL;
+	static bool known = false;
+
+	if (!known)
+	{
+		LOCAL_FCINFO(fcinfo, 0);
+		Datum		value;
+
+		InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+		value = inet_client_addr(fcinfo);
+		if (!fcinfo->isnull)
+			address = MemoryContextStrdup(TopMemoryContext,
+										  TextDatumGetCString(DirectFunctionCall1(network_host,
+																				  value)));
+		known = true;
+	}
+	return address;
+}
+
+/*
+ * claiim._act(act, actor, org, subject, change, detail jsonb) -> void
+ *
+ * Errors: 22004 if act is NULL; 54000 if the detail is too large; 55000
+ * without the preload; 25006 on a standby.
+ */
+Datum
+claiim_act(PG_FUNCTION_ARGS)
+{
+	char		act_id[TYPEID_MAX_LEN + 1];
+	Datum		values[9];
+	char		nulls[10] = "         ";
+	const char *client = claiim_client_address();
+	OwnerScope	scope;
+
+	claiim_require_preload();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("act must not be null")));
+
+	claiim_new_typeid("act", act_id, sizeof(act_id));
+	memset(values, 0, sizeof(values));
+	values[0] = CStringGetTextDatum(act_id);
+	for (int i = 0; i < 5; i++)
+	{
+		if (PG_ARGISNULL(i))
+			nulls[i + 1] = 'n';
+		else
+			values[i + 1] = PG_GETARG_DATUM(i);
+	}
+	if (PG_ARGISNULL(5))
+		nulls[6] = 'n';
+	else
+	{
+		Jsonb	   *detail = PG_GETARG_JSONB_P(5);
+		char	   *detail_text = JsonbToCString(NULL, &detail->root,
+												 VARSIZE(detail));
+
+		if (strlen(detail_text) > MAX_DETAIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("the detail of a governance act is too large"),
+					 errdetail("It has %zu bytes; at most %d are accepted.",
+							   strlen(detail_text), MAX_DETAIL)));
+		values[6] = CStringGetTextDatum(detail_text);
+	}
+	values[7] = CStringGetTextDatum(claiim_session_user_name());
+	if (client == NULL)
+		nulls[8] = 'n';
+	else
+		values[8] = CStringGetTextDatum(client);
+
+	/* The writer should be there, but a kill switch must work without it. */
+	chron_try_start_writer(claiim_my_database());
+
+	governing = true;
+	claiim_owner_begin(&scope, false);
+	(void) claiim_query(&outbox_insert, values, nulls, false, 0);
+	claiim_owner_end(&scope);
+	PG_RETURN_VOID();
+}
+
+/*
+ * claiim._guard_governed(): trigger on every governed table
+ *
+ * Lets through what follows an act in its transaction, what the writer
+ * does, and the INSERTs of a restore (no log is open in this database yet).
+ *
+ * Errors: 42501 for everything else, by whomever.
+ */
+Datum
+claiim_guard_governed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("this function can only be called as a trigger")));
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) ||
+		!(governing || claiim_am_writer ||
+		  (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) && !chron_log_is_open())))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table claiim.%s cannot be changed directly",
+						RelationGetRelationName(trigdata->tg_relation)),
+				 errdetail("Governance acts are recorded in Chron, whoever does them."),
+				 errhint("Use the functions in schema claiim.")));
+
+	if (!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		PG_RETURN_NULL();
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+						   trigdata->tg_newtuple : trigdata->tg_trigtuple);
+}

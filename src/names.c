@@ -1,0 +1,134 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *	  Bounds and form of the names that callers pass.
+ *
+ * What gets past here is valid UTF-8 of bounded length without control
+ * characters, so that it can be recorded, hashed and read by a human as it
+ * is.  The form of actions and targets is policy's business (policy.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(claiim_name_check);
+PG_FUNCTION_INFO_V1(claiim_pattern_check);
+
+/*
+ * A control character: C0, DEL, C1, the line and paragraph separators, and
+ * the bidirectional overrides, which make a record read as what it is not.
+ */
+static bool
+is_control(pg_wchar c)
+{
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
+		c == 0x2028 || c == 0x2029 ||
+		(c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+		c == 0x200e || c == 0x200f || c == 0xfeff;
+}
+
+/*
+ * Raises 22023 unless "value" can stand as the name of a "what".
+ */
+void
+claiim_check_name(const char *what, const char *value, size_t len, size_t max)
+{
+	const char *p = value;
+	const char *end = value + len;
+
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be empty", what)));
+	if (len > max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is too long", what),
+				 errdetail("It has %zu bytes; at most %zu are accepted.",
+						   len, max)));
+	if (value[0] == ' ' || end[-1] == ' ')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not begin or end with a space", what)));
+	while (p < end)
+	{
+		int			n = pg_utf_mblen((const unsigned char *) p);
+
+		if (p + n > end ||
+			!pg_utf8_islegal((const unsigned char *) p, n) ||
+			is_control(utf8_to_unicode((const unsigned char *) p)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s contains a control character or is not valid UTF-8",
+							what),
+					 errdetail("The fault is at byte %d.",
+							   (int) (p - value) + 1)));
+		p += n;
+	}
+}
+
+/*
+ * A text argument as a C string, checked; its length in *len.
+ */
+char *
+claiim_text_arg(text *value, const char *what, size_t max, size_t *len)
+{
+	char	   *result = text_to_cstring(value);
+
+	*len = VARSIZE_ANY_EXHDR(value);
+	claiim_check_name(what, result, *len, max);
+	return result;
+}
+
+/*
+ * claiim._name_check(what text, value text, max int) -> void
+ *
+ * Errors: 22004 for NULL, 22023 as claiim_check_name.
+ */
+Datum
+claiim_name_check(PG_FUNCTION_ARGS)
+{
+	char	   *what;
+	size_t		len;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("what and max must not be null")));
+	what = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", what)));
+	(void) claiim_text_arg(PG_GETARG_TEXT_PP(1), what, PG_GETARG_INT32(2), &len);
+	PG_RETURN_VOID();
+}
+
+/*
+ * claiim._pattern_check(pattern text, separator "char") -> void
+ *
+ * Errors: 22004 for NULL, 22023 for what is not a pattern.
+ */
+Datum
+claiim_pattern_check(PG_FUNCTION_ARGS)
+{
+	char	   *pattern;
+	size_t		len;
+	const char *why;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("pattern must not be null")));
+	pattern = claiim_text_arg(PG_GETARG_TEXT_PP(0), "pattern",
+							  POLICY_MAX_PATTERN, &len);
+	if (!pattern_check(pattern, len, PG_GETARG_CHAR(1), &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not a pattern: %s", pattern, why)));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.c
+ *	  Shared memory: the request slots, and one place per database.
+ *
+ * All of it is guarded by one LWLock, held for a few instructions at a time
+ * and never across anything that can raise an error.  What is read without
+ * it is atomic: a database's epoch, a request's state.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+#define TRANCHE_NAME	"claiim"
+
+ClaiimShared *claiim_shared = NULL;
+
+static ChronRequest *request_slots = NULL;
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static Size
+shared_size(void)
+{
+	return MAXALIGN(add_size(offsetof(ClaiimShared, databases),
+							 mul_size(claiim_max_databases,
+									  sizeof(ClaiimDatabase))));
+}
+
+static Size
+slots_size(void)
+{
+	return mul_size(claiim_queue_size, sizeof(ChronRequest));
+}
+
+static void
+shmem_request(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+
+	RequestAddinShmemSpace(add_size(shared_size(), slots_size()));
+	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
+}
+
+static void
+shmem_startup(void)
+{
+	bool		found;
+	int			i;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+
+	claiim_shared = ShmemInitStruct("claiim", shared_size(), &found);
+	if (!found)
+	{
+		memset(claiim_shared, 0, shared_size());
+		claiim_shared->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
+		claiim_shared->nslots = claiim_queue_size;
+		claiim_shared->ndatabases = claiim_max_databases;
+		ConditionVariableInit(&claiim_shared->slot_freed);
+		for (i = 0; i < claiim_max_databases; i++)
+		{
+			ClaiimDatabase *db = &claiim_shared->databases[i];
+
+			db->queue_head = db->queue_tail = -1;
+			pg_atomic_init_u64(&db->epoch, 1);
+			ConditionVariableInit(&db->writer_changed);
+		}
+	}
+
+	request_slots = ShmemInitStruct("claiim requests", slots_size(), &found);
+	if (!found)
+	{
+		claiim_shared->free_head = -1;
+		for (i = claiim_queue_size - 1; i >= 0; i--)
+		{
+			ChronRequest *request = &request_slots[i];
+
+			memset(request, 0, offsetof(ChronRequest, data));
+			pg_atomic_init_u32(&request->state, REQUEST_FREE);
+			request->index = i;
+			request->next = claiim_shared->free_head;
+			claiim_shared->free_head = i;
+		}
+		claiim_shared->nfree = claiim_queue_size;
+	}
+
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+claiim_shmem_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = shmem_request;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shmem_startup;
+}
+
+ChronRequest *
+claiim_request_slot(int index)
+{
+	Assert(index >= 0 && index < claiim_shared->nslots);
+	return &request_slots[index];
+}
+
+/*
+ * The place of a database, or NULL if claiim has not been used there since
+ * the server started.
+ */
+ClaiimDatabase *
+claiim_find_database(Oid oid)
+{
+	ClaiimDatabase *found = NULL;
+
+	if (claiim_shared == NULL)
+		return NULL;
+
+	LWLockAcquire(claiim_shared->lock, LW_SHARED);
+	for (int i = 0; i < claiim_shared->ndatabases; i++)
+	{
+		if (claiim_shared->databases[i].oid == oid)
+		{
+			found = &claiim_shared->databases[i];
+			break;
+		}
+	}
+	LWLockRelease(claiim_shared->lock);
+	return found;
+}
+
+/*
+ * The place of the current database, taken at first use.
+ *
+ * Errors: 53400 if claiim.max_databases places are taken.
+ */
+ClaiimDatabase *
+claiim_my_database(void)
+{
+	static ClaiimDatabase *mine = NULL;
+	ClaiimDatabase *free_place = NULL;
+
+	if (mine != NULL)
+		return mine;
+
+	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < claiim_shared->ndatabases; i++)
+	{
+		ClaiimDatabase *db = &claiim_shared->databases[i];
+
+		if (db->oid == MyDatabaseId)
+		{
+			mine = db;
+			break;
+		}
+		if (!OidIsValid(db->oid) && free_place == NULL)
+			free_place = db;
+	}
+	if (mine == NULL && free_place != NULL)
+	{
+		free_place->oid = MyDatabaseId;
+		free_place->acts_waiting = true;
+		free_place->writer_state = WRITER_NONE;
+		free_place->holds = 0;
+		free_place->chron_relid = InvalidOid;
+		free_place->last_seq = 0;
+		pg_atomic_fetch_add_u64(&free_place->epoch, 1);
+		mine = free_place;
+	}
+	LWLockRelease(claiim_shared->lock);
+
+	if (mine == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("claiim is in use in %d databases already",
+						claiim_max_databases),
+				 errhint("Increase claiim.max_databases and restart the server.")));
+	return mine;
+}
+
+/*
+ * The database was dropped: free its place, and what callers left in its
+ * queue.
+ */
+void
+claiim_forget_database(Oid oid)
+{
+	ClaiimDatabase *db = claiim_find_database(oid);
+
+	if (db == NULL)
+		return;
+	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+	while (db->queue_head >= 0)
+	{
+		ChronRequest *request = claiim_request_slot(db->queue_head);
+
+		db->queue_head = request->next;
+		chron_queue_free_slot(request);
+	}
+	db->queue_tail = -1;
+	db->oid = InvalidOid;
+	LWLockRelease(claiim_shared->lock);
+}
+
+/*
+ * Every entry point that decides or governs begins here.
+ *
+ * Errors: 55000 without the preload; 25006 on a standby.
+ */
+void
+claiim_require_preload(void)
+{
+	if (claiim_shared == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("claiim must be loaded through shared_preload_libraries"),
+				 errdetail("Without it there is no writer, so no decision could be recorded."),
+				 errhint("Add 'claiim' to shared_preload_libraries and restart the server.")));
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("claiim cannot decide on a standby server"),
+				 errdetail("A decision must be recorded before it is answered, and a standby cannot record."),
+				 errhint("Connect to the primary server.")));
+}

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * token.c
+ *	  Tokens and their keyed digests.
+ *
+ * A token is ctk_<26 characters>_<43 characters>: an identifier that names
+ * its row, and 32 random bytes in base64url.  The table keeps
+ * HMAC-SHA256(secret, token) and nothing else of it; the secret is read from
+ * the file that claiim.token_secret_file names and never leaves this file.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define SECRET_MIN	32
+#define SECRET_MAX	4096
+#define TOKEN_RANDOM	32
+#define TOKEN_RANDOM_CHARS	43	/* base64url of 32 bytes, unpadded */
+
+PG_FUNCTION_INFO_V1(claiim_new_token);
+PG_FUNCTION_INFO_V1(claiim_typeid);
+
+static uint8 secret[SECRET_MAX];
+static size_t secret_len = 0;
+static struct stat secret_stat;
+
+static void
+secret_error(const char *why)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("the token secret cannot be used: %s", why),
+			 errhint("Set claiim.token_secret_file to a file of at least %d bytes that only the server's user can read.",
+					 SECRET_MIN)));
+}
+
+/*
+ * Read the secret, again whenever the file has changed.
+ *
+ * Errors: F0000 if there is none, or if others could read it.
+ */
+static void
+load_secret(void)
+{
+	struct stat st;
+	int			fd;
+	ssize_t		n;
+
+	if (claiim_token_secret_file == NULL || claiim_token_secret_file[0] == '\0')
+		secret_error("claiim.token_secret_file is not set");
+	fd = OpenTransientFile(claiim_token_secret_file, O_RDONLY | PG_BINARY);
+	if (fd < 0)
+		secret_error("its file cannot be opened");
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		secret_error("it is not a regular file");
+	if (secret_len > 0 &&
+		st.st_dev == secret_stat.st_dev && st.st_ino == secret_stat.st_ino &&
+		st.st_size == secret_stat.st_size &&
+		st.st_mtim.tv_sec == secret_stat.st_mtim.tv_sec &&
+		st.st_mtim.tv_nsec == secret_stat.st_mtim.tv_nsec)
+	{
+		CloseTransientFile(fd);
+		return;
+	}
+	if (st.st_mode & (S_IRWXO | S_IWGRP | S_IXGRP))
+		secret_error("its file is accessible to others");
+
+	secret_len = 0;
+	n = read(fd, secret, sizeof(secret));
+	CloseTransientFile(fd);
+	if (n == (ssize_t) sizeof(secret))
+		secret_error("its file is too long");
+	while (n > 0 && (secret[n - 1] == '\n' || secret[n - 1] == '\r'))
+		n--;
+	if (n < SECRET_MIN)
+		secret_error("its file is too short");
+	secret_len = n;
+	secret_stat = st;
+}
+
+/*
+ * HMAC-SHA256 of a token under the secret.
+ */
+void
+claiim_token_digest(const char *token, size_t len,
+					uint8 digest[CLAIIM_DIGEST_LEN])
+{
+	unsigned int digest_len = 0;
+
+	load_secret();
+	if (HMAC(EVP_sha256(), secret, (int) secret_len,
+			 (const unsigned char *) token, len, digest, &digest_len) == NULL ||
+		digest_len != CLAIIM_DIGEST_LEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the digest of a token")));
+}
+
+/* Constant time. */
+bool
+claiim_digest_equal(const uint8 *a, const uint8 *b)
+{
+	return CRYPTO_memcmp(a, b, CLAIIM_DIGEST_LEN) == 0;
+}
+
+/*
+ * The identifier in a token; false if the text has not a token's form.
+ */
+bool
+claiim_token_split(const char *token, size_t len,
+				   char token_id[CLAIIM_TOKEN_ID_LEN + 1])
+{
+	char		prefix[TYPEID_MAX_PREFIX + 1];
+	uint8		uuid[16];
+	const char *error;
+
+	if (len != CLAIIM_TOKEN_ID_LEN + 1 + TOKEN_RANDOM_CHARS ||
+		token[CLAIIM_TOKEN_ID_LEN] != '_' ||
+		!typeid_decode(token, CLAIIM_TOKEN_ID_LEN, prefix, uuid, &error) ||
+		strcmp(prefix, "ctk") != 0)
+		return false;
+	memcpy(token_id, token, CLAIIM_TOKEN_ID_LEN);
+	token_id[CLAIIM_TOKEN_ID_LEN] = '\0';
+	return true;
+}
+
+static void
+strong_random(void *buffer, size_t len)
+{
+	if (!pg_strong_random(buffer, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random bytes")));
+}
+
+/*
+ * A new TypeID under "prefix".  Its first 12 bits after the milliseconds are
+ * the microseconds (RFC 9562, section 6.2, method 3), so that what a backend
+ * makes one after the other also sorts so.
+ */
+void
+claiim_new_typeid(const char *prefix, char *out, size_t out_size)
+{
+	static int64 last_us = 0;
+	int64		us = UNIX_US(GetCurrentTimestamp());
+	uint8		random[10];
+	uint8		uuid[16];
+
+	us = Max(us, last_us + 1);
+	last_us = us;
+	strong_random(random, sizeof(random));
+	random[0] = (us % 1000) >> 8;
+	random[1] = (us % 1000) & 0xff;
+	if (!uuidv7_make(us, random, uuid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the server's clock shows a time that no identifier can have")));
+	typeid_encode(prefix, uuid, out, out_size);
+}
+
+/*
+ * claiim._typeid(prefix text) -> text
+ */
+Datum
+claiim_typeid(PG_FUNCTION_ARGS)
+{
+	char		id[TYPEID_MAX_LEN + 1];
+
+	claiim_new_typeid(text_to_cstring(PG_GETARG_TEXT_PP(0)), id, sizeof(id));
+	PG_RETURN_TEXT_P(cstring_to_text(id));
+}
+
+/*
+ * claiim._new_token() -> (token_id text, token text, digest bytea)
+ *
+ * Errors: F0000 if the secret cannot be used.
+ */
+Datum
+claiim_new_token(PG_FUNCTION_ARGS)
+{
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	char		token[CLAIIM_TOKEN_ID_LEN + 1 + TOKEN_RANDOM_CHARS + 1];
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
+	uint8		random[TOKEN_RANDOM + 1] = {0};
+	bytea	   *digest = palloc(VARHDRSZ + CLAIIM_DIGEST_LEN);
+	char	   *out;
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	claiim_new_typeid("ctk", token_id, sizeof(token_id));
+	strong_random(random, TOKEN_RANDOM);
+	memcpy(token, token_id, CLAIIM_TOKEN_ID_LEN);
+	out = token + CLAIIM_TOKEN_ID_LEN;
+	*out++ = '_';
+	for (int i = 0; i < TOKEN_RANDOM_CHARS; i++)
+	{
+		int			bit = i * 6;
+		int			pair = (random[bit / 8] << 8) | random[bit / 8 + 1];
+
+		*out++ = alphabet[(pair >> (10 - bit % 8)) & 0x3f];
+	}
+	*out = '\0';
+
+	SET_VARSIZE(digest, VARHDRSZ + CLAIIM_DIGEST_LEN);
+	claiim_token_digest(token, strlen(token), (uint8 *) VARDATA(digest));
+
+	values[0] = CStringGetTextDatum(token_id);
+	values[1] = CStringGetTextDatum(token);
+	values[2] = PointerGetDatum(digest);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
+													  values, nulls)));
+}
