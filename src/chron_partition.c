@@ -107,20 +107,18 @@ make_partition(Month month)
 }
 
 /*
- * See to it that there are partitions for this month and the next.  In a
- * transaction of its own, before a batch.
+ * See to it that there is a partition for the month that is so many after
+ * the one of this time.
  */
 void
-chron_ensure_partitions(int64 unix_us)
+chron_ensure_partition(int64 unix_us, int months_ahead)
 {
 	Month		month = month_of(unix_us);
 
-	for (int i = 0; i < 2; i++)
-	{
-		if (!OidIsValid(find_partition(month)))
-			make_partition(month);
+	while (months_ahead-- > 0)
 		month = next_month(month);
-	}
+	if (!OidIsValid(find_partition(month)))
+		make_partition(month);
 }
 
 /*

@@ -210,6 +210,15 @@ chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests)
 		SetLatch(&writer->procLatch);
 }
 
+static bool
+all_finished(int n, ChronRequest **requests)
+{
+	for (int i = 0; i < n; i++)
+		if (pg_atomic_read_u32(&requests[i]->state) <= REQUEST_IN_FLIGHT)
+			return false;
+	return true;
+}
+
 /*
  * Wait until the writer has finished all of them, in whatever way.  Starts a
  * writer if there is none, also if it goes away while we wait.
@@ -221,19 +230,14 @@ void
 chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 				 TimestampTz deadline)
 {
-	int			finished = 0;
-
-	for (;;)
+	while (!all_finished(n, requests))
 	{
 		long		ms;
 
-		while (finished < n &&
-			   pg_atomic_read_u32(&requests[finished]->state) > REQUEST_IN_FLIGHT)
-			finished++;
-		if (finished == n)
-			break;
-
+		/* This may sleep, and so use up the wakeup that we wait for. */
 		chron_ensure_writer(db, deadline);
+		if (all_finished(n, requests))
+			break;
 
 		ms = milliseconds_until(deadline);
 		if (ms <= 0)

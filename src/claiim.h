@@ -42,6 +42,7 @@ extern char *claiim_token_secret_file;
 extern int	claiim_max_databases;
 extern int	claiim_queue_size;
 extern int	claiim_queue_timeout;	/* ms */
+extern bool claiim_allow_drop_chron;
 extern void claiim_guc_init(void);
 
 /*
@@ -312,6 +313,12 @@ extern void chron_writer_hold(Oid database);
 extern void chron_writer_unhold(Oid database);
 extern void chron_writer_args(Oid *database, uint64 *generation);
 
+/* chron_batch.c */
+extern void chron_batch_start(ClaiimDatabase *db);
+extern bool chron_batch_run(void);
+extern void chron_batch_ensure_partitions(void);
+extern void chron_batch_abandon(void);
+
 /* chron_writer.c */
 extern bool claiim_am_writer;
 extern PGDLLEXPORT void claiim_writer_main(Datum main_arg);
@@ -348,7 +355,7 @@ extern void chron_encode_row(HeapTuple tuple, TupleDesc desc,
 	((us) - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* chron_partition.c */
-extern void chron_ensure_partitions(int64 unix_us);
+extern void chron_ensure_partition(int64 unix_us, int months_ahead);
 extern Oid	chron_partition_for(int64 unix_us, int64 *from_us, int64 *until_us);
 
 #endif							/* CLAIIM_H */

@@ -308,11 +308,18 @@ answer(const Question *question, const Verdict *verdict, int64 seq,
 	   TimestampTz at)
 {
 	const AgentEntry *entry = verdict->entry;
+	const char *skill = verdict->skill;
 	char		chron_id[CHRON_ID_SIZE];
 	const char *texts[NCOLUMNS - 1];
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS];
 
+	/* Chron says whom a stranger asked for; the stranger is not told more. */
+	if (verdict->identity.result != IDENTITY_OK)
+	{
+		entry = NULL;
+		skill = NULL;
+	}
 	chron_id_encode(UNIX_US(at), seq, chron_id);
 	texts[0] = verdict->decision.allow ? "ALLOW" : "DENY";
 	texts[1] = verdict->decision.reason;
@@ -322,7 +329,7 @@ answer(const Question *question, const Verdict *verdict, int64 seq,
 	texts[5] = entry ? entry->anchor : NULL;
 	texts[6] = entry ? entry->org : NULL;
 	texts[7] = entry && entry->policy ? entry->policy->name : NULL;
-	texts[8] = verdict->skill;
+	texts[8] = skill;
 	texts[9] = entry ? entry->baseline_names : NULL;
 	texts[10] = question->session;
 

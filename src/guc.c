@@ -16,6 +16,7 @@ char	   *claiim_token_secret_file = NULL;
 int			claiim_max_databases = 64;
 int			claiim_queue_size = 512;
 int			claiim_queue_timeout = 10000;
+bool		claiim_allow_drop_chron = false;
 
 void
 claiim_guc_init(void)
@@ -37,6 +38,15 @@ claiim_guc_init(void)
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("claiim.allow_drop_chron",
+							 "Lets DROP take Chron's records along.",
+							 "Off, whatever would drop a part of Chron that has records is refused.",
+							 &claiim_allow_drop_chron,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL, NULL, NULL);
 
 	/* The rest sizes shared memory and means nothing without the preload. */
 	if (!process_shared_preload_libraries_in_progress)

@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-/* The different forms seen so far: of a list, its actions, its targets. */
+/* The different forms seen so far, each of an action and its target. */
 typedef struct FormSet
 {
 	int			count;
@@ -167,8 +167,6 @@ policy_compile(Arena *arena, const PolicyDocument *doc, PolicyError *error)
 
 		if (entry->target != NULL)
 			form |= (uint64_t) pattern_form(entry->target, '/') << 32;
-		if (form != 0)
-			form |= (uint64_t) entry->list << PATTERN_FORM_BITS;
 		if (!take_form(&forms, form))
 		{
 			too_many_forms(error, entry->line, entry->column);

@@ -197,9 +197,9 @@ action_name_check(const char *name, size_t len, const char **why)
 
 /*
  * Whether a caller's text can be the name of a target.  "." and ".." are
- * refused because whoever acts on "order/../payroll" reaches another target
- * than the one that "order" followed by "**" was meant to allow; wildcards because the
- * name would read as a pattern.
+ * refused because "order/../payroll" would match a pattern for all orders,
+ * and whoever acts on it reaches the payroll; wildcards because the name
+ * would read as a pattern.
  */
 bool
 target_name_check(const char *name, size_t len, const char **why)

@@ -10,8 +10,8 @@
  *
  * What a match costs.  After d segments of a name, at most one node is
  * reached for each set of positions, among the first d, where some pattern
- * has its "*"; literal segments are the name's own.  So the nodes visited are at
- * most POLICY_MAX_SEGMENTS times the number of different forms
+ * has its "*"; literal segments are the name's own.  So the nodes visited
+ * are at most POLICY_MAX_SEGMENTS times the number of different forms
  * (pattern_form) in the set, however many patterns it has.  policy_compile
  * bounds the forms; a set without that bound can cost 2^d nodes, if somebody
  * adds that many patterns.

@@ -157,7 +157,6 @@ extern bool pattern_set_match_in(const PatternSet *set, int root,
  */
 #define PATTERN_FORM_REST	(UINT32_C(1) << POLICY_MAX_SEGMENTS)
 #define PATTERN_FORM_COUNT	(POLICY_MAX_SEGMENTS + 1)	/* shift */
-#define PATTERN_FORM_BITS	(POLICY_MAX_SEGMENTS + 6)
 
 extern uint32_t pattern_form(const char *pattern, char separator);
 

@@ -11,10 +11,13 @@
  */
 #include "claiim.h"
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
+#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
+#include "utils/syscache.h"
 
 #define TRANCHE_NAME	"claiim"
 
@@ -138,10 +141,30 @@ claiim_find_database(Oid oid)
 	return found;
 }
 
+/* A template is copied, and a copy must not find a writer at work. */
+static void
+refuse_template(void)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID,
+										ObjectIdGetDatum(MyDatabaseId));
+	bool		is_template;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for database %u", MyDatabaseId);
+	is_template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+	ReleaseSysCache(tuple);
+	if (is_template)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("claiim cannot be used in a template database"),
+				 errhint("Use it in a database that was created from the template.")));
+}
+
 /*
  * The place of the current database, taken at first use.
  *
- * Errors: 53400 if claiim.max_databases places are taken.
+ * Errors: 53400 if claiim.max_databases places are taken; 55000 in a
+ * template database.
  */
 ClaiimDatabase *
 claiim_my_database(void)
@@ -151,6 +174,7 @@ claiim_my_database(void)
 
 	if (mine != NULL)
 		return mine;
+	refuse_template();
 
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < claiim_shared->ndatabases; i++)
@@ -214,7 +238,7 @@ claiim_forget_database(Oid oid)
 /*
  * Every entry point that decides or governs begins here.
  *
- * Errors: 55000 without the preload; 25006 on a standby.
+ * Errors: 55000 without the preload or during pg_upgrade; 25006 on a standby.
  */
 void
 claiim_require_preload(void)
@@ -225,6 +249,10 @@ claiim_require_preload(void)
 				 errmsg("claiim must be loaded through shared_preload_libraries"),
 				 errdetail("Without it there is no writer, so no decision could be recorded."),
 				 errhint("Add 'claiim' to shared_preload_libraries and restart the server.")));
+	if (IsBinaryUpgrade)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("claiim cannot decide during pg_upgrade")));
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),

@@ -1,0 +1,609 @@
+/*-------------------------------------------------------------------------
+ *
+ * chron_batch.c
+ *	  One batch: from waiting requests to records on disk.
+ *
+ * Only the writer runs this.  A batch takes all waiting requests, moves
+ * committed governance acts out of the outbox before them, gives each record
+ * its number, links its hash to its predecessor's, inserts, commits once, and
+ * wakes the waiters.  The commit is an ordinary synchronous one: when it
+ * returns the records are on disk and, where configured, on the standbys.
+ * While it flushes, requests pile up and are the next batch.
+ *
+ * What is remembered between batches is the chain's tip.  After any error,
+ * and after any change of the tables' definitions, it is read from the table
+ * again; should the table then end before what was acknowledged, the batch is
+ * refused rather than the gap covered.
+ *
+ * A batch that fails because of its data is tried again one request at a
+ * time, so that one that cannot be recorded takes no other down with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#define MAX_BATCH	256
+
+/* Partitions are looked after this often, in ms. */
+#define PARTITION_INTERVAL	60000
+
+/* Between chron_queue_take and chron_queue_finish the requests are here. */
+static ChronRequest *batch[MAX_BATCH];
+static int	nbatch = 0;
+
+static ClaiimDatabase *my_db = NULL;
+
+static ChronTip tip;
+static uint64 tip_generation = 0;	/* catalog generation; 0: read it again */
+static char my_log[TYPEID_MAX_LEN + 1];	/* "": none is open yet */
+
+static ClaiimQuery outbox_take = {
+	"WITH taken AS (DELETE FROM claiim.outbox RETURNING *)"
+	" SELECT act, actor, org, subject, change, detail, db_user, client"
+	" FROM taken ORDER BY committed_at, act_id COLLATE \"C\"",
+	0, {0}, NULL
+};
+static ClaiimQuery context_insert = {
+	"INSERT INTO claiim.contexts (seq, salt, value) VALUES ($1, $2, $3)",
+	3, {INT8OID, BYTEAOID, TEXTOID}, NULL
+};
+
+/*
+ * One record
+ */
+
+static void
+append(ChronInserter *inserter, const uint8 *fields, size_t len, int nfields,
+	   int64 *seq, int64 *at)
+{
+	uint8		buffer[256];
+	uint8		leaf[CHRON_HASH_LEN];
+	ChronEncoder enc;
+	int64		now = UNIX_US(GetCurrentTimestamp());
+
+	*seq = tip.seq + 1;
+	*at = Max(now, tip.at);
+	if (now < 0 || *at > UUIDV7_MAX_UNIX_US || *seq > CHRON_ID_MAX_SEQ)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("the server's clock shows a time that no record can have")));
+
+	chron_encode_start(&enc, buffer, sizeof(buffer));
+	chron_encode_text(&enc, CHRON_FIELD_LOG, my_log);
+	chron_encode_int(&enc, CHRON_FIELD_SEQ, *seq);
+	chron_encode_int(&enc, CHRON_FIELD_AT, *at);
+	if (now < tip.at)
+		chron_encode_int(&enc, CHRON_FIELD_CLOCK, now);
+
+	if (enc.failed ||
+		!chron_leaf_hash(&enc, fields, len, nfields, leaf) ||
+		!chron_link_hash(tip.link, leaf, tip.link))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the hashes of a record")));
+	chron_insert(inserter, *at, &enc, fields, len, leaf, tip.link);
+	tip.seq = *seq;
+	tip.at = *at;
+}
+
+/* An act's record.  Any of the texts but act may be NULL. */
+static void
+append_act(ChronInserter *inserter, const char *act, const char *actor,
+		   const char *org, const char *subject, const char *change,
+		   const char *detail, const char *db_user, const char *client)
+{
+	size_t		size = 4096 + (detail ? strlen(detail) : 0) +
+		(subject ? strlen(subject) : 0);
+	uint8	   *buffer = palloc(size);
+	ChronEncoder enc;
+	int64		seq;
+	int64		at;
+
+	chron_encode_start(&enc, buffer, size);
+	chron_encode_text(&enc, CHRON_FIELD_KIND, "act");
+	chron_encode_text(&enc, CHRON_FIELD_ORG, org);
+	chron_encode_text(&enc, CHRON_FIELD_DB_USER, db_user);
+	chron_encode_text(&enc, CHRON_FIELD_CLIENT, client);
+	chron_encode_text(&enc, CHRON_FIELD_ACTOR, actor);
+	chron_encode_text(&enc, CHRON_FIELD_ACT, act);
+	chron_encode_text(&enc, CHRON_FIELD_SUBJECT, subject);
+	chron_encode_text(&enc, CHRON_FIELD_CHANGE, change);
+	chron_encode_text(&enc, CHRON_FIELD_DETAIL, detail);
+	if (enc.failed)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("governance act \"%s\" is too large, or not valid UTF-8, and cannot be recorded",
+						act)));
+	append(inserter, buffer, enc.len, enc.nfields, &seq, &at);
+	pfree(buffer);
+}
+
+/* Move what the outbox holds into Chron. */
+static void
+append_outbox(ChronInserter *inserter)
+{
+	OwnerScope	scope;
+	int			n;
+
+	claiim_owner_begin(&scope, false);
+	n = claiim_query(&outbox_take, NULL, NULL, false, 0);
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		char	   *column[8];
+
+		for (int c = 0; c < 8; c++)
+			column[c] = SPI_getvalue(tuple, desc, c + 1);
+		append_act(inserter, column[0], column[1], column[2], column[3],
+				   column[4], column[5], column[6], column[7]);
+	}
+	claiim_owner_end(&scope);
+}
+
+static void
+insert_context(int64 seq, const ChronRequest *request)
+{
+	OwnerScope	scope;
+	Datum		values[3];
+
+	claiim_owner_begin(&scope, false);
+	values[0] = Int64GetDatum(seq);
+	values[1] = PointerGetDatum(cstring_to_text_with_len((const char *) request->salt,
+														 CHRON_SALT_LEN));
+	values[2] = PointerGetDatum(cstring_to_text_with_len((const char *) request->data +
+														 request->fields_len,
+														 request->context_len));
+	(void) claiim_query(&context_insert, values, NULL, false, 0);
+	claiim_owner_end(&scope);
+}
+
+/*
+ * The writer's own acts
+ */
+
+static void
+append_log_open(ChronInserter *inserter)
+{
+	StringInfoData detail;
+	char	   *dbname = get_database_name(MyDatabaseId);
+	char		previous[TYPEID_MAX_LEN + 1];
+
+	strlcpy(previous, tip.log, sizeof(previous));
+	claiim_new_typeid("log", my_log, sizeof(my_log));
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "{\"system_identifier\": \"" UINT64_FORMAT "\", "
+					 "\"database_oid\": %u, \"database\": ",
+					 GetSystemIdentifier(), MyDatabaseId);
+	escape_json(&detail, dbname ? dbname : "");
+	if (previous[0])
+	{
+		appendStringInfoString(&detail, ", \"previous_log\": ");
+		escape_json(&detail, previous);
+	}
+	appendStringInfoChar(&detail, '}');
+	chron_insert_log(my_log, tip.seq + 1);
+	append_act(inserter, "log.open", NULL, NULL, my_log, NULL, detail.data,
+			   claiim_session_user_name(), NULL);
+}
+
+static void
+append_writer_start(ChronInserter *inserter)
+{
+	StringInfoData detail;
+
+	initStringInfo(&detail);
+	appendStringInfo(&detail, "{\"claiim\": \"%s\", \"server\": \"%s\", "
+					 "\"timeline\": %u, \"fsync\": %s}",
+					 CLAIIM_VERSION, PG_VERSION, GetWALInsertionTimeLine(),
+					 enableFsync ? "true" : "false");
+	append_act(inserter, "writer.start", NULL, NULL, my_log, NULL,
+			   detail.data, claiim_session_user_name(), NULL);
+}
+
+/*
+ * The tip
+ */
+
+static void
+forget_tip(void)
+{
+	tip_generation = 0;
+}
+
+/*
+ * Read the tip if it is not known, and see that nothing is missing.
+ *
+ * Errors: XX001 if records that were acknowledged, or the log's first, are
+ * not in the table.
+ */
+static void
+know_tip(void)
+{
+	Oid			chron_relid = claiim_catalog(false)->tables[TABLE_CHRON];
+	uint64		generation = claiim_catalog_generation();
+	int64		first_seq = 0;
+
+	if (tip_generation == generation)
+		return;
+
+	chron_read_tip(&tip);
+	if (!chron_find_log(my_log, &first_seq))
+		my_log[0] = '\0';
+	if (tip.seq < first_seq ||
+		(my_db->chron_relid == chron_relid && tip.seq < my_db->last_seq))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("records are missing from the end of Chron"),
+				 errdetail("The last record in the table is %lld; record %lld was acknowledged.",
+						   (long long) tip.seq,
+						   (long long) Max(first_seq, my_db->last_seq)),
+				 errhint("Somebody removed records. The gate stays closed until they are restored.")));
+	tip_generation = generation;
+}
+
+/*
+ * Partitions
+ */
+
+static TimestampTz partitions_at = 0;
+static uint64 partitions_generation = 0;
+
+static bool
+partitions_known(void)
+{
+	return partitions_generation == claiim_catalog_generation() &&
+		!TimestampDifferenceExceeds(partitions_at, GetCurrentTimestamp(),
+									PARTITION_INTERVAL);
+}
+
+/*
+ * See to it that there is a partition for now, and one for the next month.
+ * The next month's can wait: if it cannot be made, because somebody holds a
+ * lock say, that is said in the log and tried again.
+ */
+void
+chron_batch_ensure_partitions(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		unix_us = Max(UNIX_US(now), tip.at);
+	MemoryContext context = CurrentMemoryContext;
+
+	if (partitions_known())
+		return;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	chron_ensure_partition(unix_us, 0);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		chron_ensure_partition(unix_us, 1);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+
+	partitions_at = now;
+	partitions_generation = claiim_catalog_generation();
+}
+
+/*
+ * A batch
+ */
+
+/*
+ * A synchronous standby that goes away while a commit waits for it, or a
+ * cancel of that wait, leaves the commit local with a warning.  Then nothing
+ * may be answered.
+ */
+static bool
+commit_reached_standbys(XLogRecPtr lsn)
+{
+	int			mode;
+	bool		reached;
+
+	if (!SyncRepRequested() || SyncRepStandbyNames == NULL ||
+		SyncRepStandbyNames[0] == '\0' ||
+		XLogRecPtrIsInvalid(lsn))
+		return true;
+	mode = (synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY) ?
+		SYNC_REP_WAIT_APPLY : SYNC_REP_WAIT_FLUSH;
+
+	LWLockAcquire(SyncRepLock, LW_SHARED);
+	reached = WalSndCtl->lsn[mode] >= lsn;
+	LWLockRelease(SyncRepLock);
+	return reached;
+}
+
+static void
+begin_batch(void)
+{
+	LOCKTAG		tag;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	claiim_batch_locktag(&tag);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/* Commit; true if it is as durable as it must be. */
+static bool
+commit_batch(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return commit_reached_standbys(XactLastCommitEnd);
+}
+
+static void
+remember_tip(void)
+{
+	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+	my_db->chron_relid = claiim_catalog(true) ?
+		claiim_catalog(true)->tables[TABLE_CHRON] : InvalidOid;
+	my_db->last_seq = tip.seq;
+	LWLockRelease(claiim_shared->lock);
+}
+
+/*
+ * Record "requests", or take a batch off the queue first if n is 0.
+ */
+static void
+record(ChronRequest **requests, int n)
+{
+	RequestState states[MAX_BATCH];
+	ChronInserter *inserter;
+	bool		acts_waiting = false;
+	bool		durable;
+	uint64		epoch;
+
+	begin_batch();
+	if (n == 0 && !partitions_known())
+	{
+		CommitTransactionCommand();
+		chron_batch_ensure_partitions();
+		begin_batch();
+	}
+	if (n == 0)
+	{
+		nbatch = n = chron_queue_take(my_db, batch, MAX_BATCH, &acts_waiting);
+		requests = batch;
+	}
+
+	/*
+	 * In this order: a request's evaluation saw only what was committed
+	 * before it was queued, so this snapshot sees it as well; and while we
+	 * hold the batch lock no governance commits, so the epoch stands still.
+	 */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	epoch = pg_atomic_read_u64(&my_db->epoch);
+	know_tip();
+	inserter = chron_insert_begin();
+	if (my_log[0] == '\0')
+	{
+		append_log_open(inserter);
+		append_writer_start(inserter);
+	}
+	if (acts_waiting)
+		append_outbox(inserter);
+
+	for (int i = 0; i < n; i++)
+	{
+		ChronRequest *request = requests[i];
+		int64		at;
+
+		if (request->allow && request->epoch != epoch)
+		{
+			states[i] = REQUEST_STALE;
+			continue;
+		}
+		append(inserter, request->data, request->fields_len, request->nfields,
+			   &request->seq, &at);
+		request->at = FROM_UNIX_US(at);
+		if (request->context_len > 0)
+			insert_context(request->seq, request);
+		states[i] = REQUEST_RECORDED;
+	}
+	chron_insert_end(inserter);
+	durable = commit_batch();
+
+	if (!durable)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			if (states[i] != REQUEST_RECORDED)
+				continue;
+			requests[i]->sqlstate = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN;
+			strlcpy(requests[i]->message,
+					"it is recorded here, but the synchronous standby has not confirmed it",
+					sizeof(requests[i]->message));
+			states[i] = REQUEST_FAILED;
+		}
+	}
+	else
+		remember_tip();
+	nbatch = 0;
+	chron_queue_finish(n, requests, states);
+}
+
+/* Is it the data's fault, so that trying one by one makes sense? */
+static bool
+fault_of_data(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+		case ERRCODE_INTERNAL_ERROR:
+			return sqlstate != ERRCODE_DATA_CORRUPTED;
+		default:
+			return false;
+	}
+}
+
+static void
+fail(ChronRequest **requests, int n, const ErrorData *error)
+{
+	RequestState states[MAX_BATCH];
+
+	for (int i = 0; i < n; i++)
+	{
+		requests[i]->sqlstate = error->sqlerrcode;
+		strlcpy(requests[i]->message, error->message,
+				sizeof(requests[i]->message));
+		states[i] = REQUEST_FAILED;
+	}
+	chron_queue_finish(n, requests, states);
+}
+
+/*
+ * As record, but an error ends in the requests, not in the worker.  False
+ * after an error.
+ */
+static bool
+record_or_fail(ChronRequest **requests, int n)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool good = true;
+
+	PG_TRY();
+	{
+		record(requests, n);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		ChronRequest *failed[MAX_BATCH];
+		int			nfailed;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		RESUME_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+
+		forget_tip();
+		LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+		my_db->acts_waiting = true;
+		LWLockRelease(claiim_shared->lock);
+
+		nfailed = (n == 0) ? nbatch : n;
+		memcpy(failed, n == 0 ? batch : requests,
+			   sizeof(ChronRequest *) * nfailed);
+		if (n == 0 && nfailed > 1 && fault_of_data(error->sqlerrcode))
+		{
+			/* They stay in "batch" until done, for writer_exit. */
+			for (int i = 0; i < nfailed; i++)
+			{
+				memcpy(batch, &failed[i], sizeof(ChronRequest *) * (nfailed - i));
+				nbatch = nfailed - i;
+				(void) record_or_fail(&failed[i], 1);
+			}
+			nbatch = 0;
+		}
+		else
+		{
+			if (n == 0)
+				nbatch = 0;
+			fail(failed, nfailed, error);
+		}
+		FreeErrorData(error);
+		good = false;
+	}
+	PG_END_TRY();
+	return good;
+}
+
+/*
+ * For the writer
+ */
+
+/*
+ * Recover the tip, open the log if this is a new one, and record that a
+ * writer has started.  Errors end the writer.
+ */
+void
+chron_batch_start(ClaiimDatabase *db)
+{
+	ChronInserter *inserter;
+
+	my_db = db;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	know_tip();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	chron_batch_ensure_partitions();
+
+	begin_batch();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	know_tip();
+	inserter = chron_insert_begin();
+	if (my_log[0] == '\0')
+		append_log_open(inserter);
+	append_writer_start(inserter);
+	chron_insert_end(inserter);
+	(void) commit_batch();
+	remember_tip();
+}
+
+/* Take what waits and record it.  Errors end in the requests; then false. */
+bool
+chron_batch_run(void)
+{
+	return record_or_fail(NULL, 0);
+}
+
+/* The writer exits: nobody may go on waiting for what is in flight. */
+void
+chron_batch_abandon(void)
+{
+	RequestState states[MAX_BATCH];
+
+	for (int i = 0; i < nbatch; i++)
+	{
+		batch[i]->sqlstate = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN;
+		strlcpy(batch[i]->message, "Chron's writer was stopped",
+				sizeof(batch[i]->message));
+		states[i] = REQUEST_FAILED;
+	}
+	if (nbatch > 0)
+		chron_queue_finish(nbatch, batch, states);
+	nbatch = 0;
+}
