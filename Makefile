@@ -80,7 +80,7 @@ endif
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" $(here)claiim.control)
 
 OBJS = $(patsubst $(here)src/%.c,src/%.o,$(sort $(wildcard $(here)src/*.c)))
-SHLIB_LINK = -lyaml -lcrypto
+SHLIB_LINK = -lyaml -lcrypto -Wl,--version-script=$(here)src/exports.map
 PGFILEDESC = "claiim - authorization gate and proof for AI agents"
 
 # Its script is made from readable parts, in the order of their names.

@@ -1,0 +1,201 @@
+#!/bin/bash
+#
+# A day of five agents: what they may do, what they may never do, and what
+# Chron says about it in the evening.
+#
+#   bash examples/run.sh
+#
+# It connects as libpq would (PGHOST, PGPORT, PGDATABASE, PGUSER, ...), and has
+# to connect as a superuser: the humans and the agents act as the database
+# roles of their own, by SET SESSION AUTHORIZATION.  It needs a database that
+# is new to claiim, or one that docker/rehearsal.sh has set up, and can be run
+# again: what is there already stays, and another day is added.
+#
+# Exit status: 0 if every answer and every row of the table is as expected.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+psql=(psql -X -q -v ON_ERROR_STOP=1)
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'examples: %s\n' "$*" >&2; exit 1; }
+
+# value SQL: its one value.
+value() { "${psql[@]}" -A -t -c "$1"; }
+
+# once FILE CONDITION: runs the file in one transaction, unless SQL's CONDITION
+# holds already.
+once() {
+	[ "$(value "SELECT $2")" = f ] || return 0
+	"${psql[@]}" -1 -f "$1" >/dev/null || die "$1 failed"
+}
+
+#
+# Morning: who there is, and what governs whom
+#
+
+founders=$(value "SELECT coalesce((
+	SELECT o.org || ' ' || string_agg(h.human, ' ' ORDER BY h.human)
+	FROM claiim.orgs o, claiim.humans h
+	WHERE o.founding AND h.human IN ('s.emp1', 's.emp2') GROUP BY o.org),
+	(SELECT o.org FROM claiim.orgs o WHERE o.founding), 'none')") || exit 1
+case $founders in
+	none | 'engineering s.emp1 s.emp2') ;;
+	*) die "this database is set up for other people ($founders): take one of its own for the examples" ;;
+esac
+
+once organizations.sql "EXISTS (SELECT FROM claiim.orgs WHERE org = 'finance')"
+once deploy-bot.sql false
+for agent in review-bot support-bot finance-bot infra-bot; do
+	once "$agent.sql" "EXISTS (SELECT FROM claiim.agents WHERE agent = '$agent')"
+done
+
+# What is published under these names has to be what is in these files.
+for file in skills/*.yaml policies/*.yaml; do
+	kind=skill
+	[ "${file%%/*}" = skills ] || kind=policy
+	name=$(basename "$file" .yaml)
+	digest=$(printf %s "$(cat "$file")" | sha256sum)
+	published=$(value "SELECT encode(sha256, 'hex') FROM claiim.${kind}_versions WHERE name = '$name'")
+	[ "$published" = "${digest%% *}" ] || die "$kind $name in the database is not examples/$file"
+done
+
+# hand_over HUMAN: makes HUMAN the anchor of deploy-bot; two humans do that.
+hand_over() {
+	"${psql[@]}" >/dev/null <<-END
+		SET SESSION AUTHORIZATION s_emp1;
+		SELECT claiim.transfer_anchor('deploy-bot', '$1') AS change \gset
+		SET SESSION AUTHORIZATION s_emp2;
+		SELECT claiim.approve(:'change');
+	END
+}
+
+anchor=$(value "SELECT human FROM claiim.anchors WHERE agent = 'deploy-bot' AND valid_until IS NULL")
+[ "$anchor" = s.emp1 ] || hand_over s.emp1
+
+say
+"${psql[@]}" -P footer=off -c "
+	SELECT agent, org, anchor, policy, array_to_string(skills, ', ') AS skills, role_name AS role
+	FROM claiim.registry
+	WHERE agent IN ('deploy-bot', 'review-bot', 'support-bot', 'finance-bot', 'infra-bot')
+	ORDER BY org, agent"
+
+#
+# The day: agent, action, target, the answer and its reason code; a session if
+# one is claimed.  A * marks the rows of the table below.
+#
+
+day() {
+	cat <<-'END'
+		* deploy-bot   deploy:staging           api-v2                ALLOW  allowed
+		  deploy-bot   health:check             api-v2                ALLOW  allowed
+		  deploy-bot   deploy:rollback-staging  api-v2                ALLOW  allowed
+		  hand-over    s.emp2
+		* deploy-bot   deploy:production        api-v2                DENY   not_in_allow_list
+		  deploy-bot   deploy:rollback-production  api-v2             DENY   not_in_allow_list
+		  deploy-bot   infra:destroy            cluster/eu-1          DENY   skill_not_covering
+		  deploy-bot   health:check             finance/ledger        DENY   org_boundary
+		  review-bot   pr:read-metadata         repo/api/pull/512     ALLOW  allowed
+		  review-bot   pr:read-diff             repo/api/pull/512     ALLOW  allowed
+		* review-bot   pr:comment               repo/api/pull/512     ALLOW  allowed
+		* review-bot   pr:merge                 repo/api/pull/512     DENY   not_in_allow_list
+		  review-bot   pr:approve               repo/api/pull/512     DENY   not_in_allow_list
+		  review-bot   branch:push              repo/api/main         DENY   not_in_allow_list
+		  review-bot   branch:delete            repo/api/main         DENY   not_in_allow_list
+		  support-bot  ticket:read              support/tickets/81    ALLOW  allowed
+		  support-bot  ticket:tag               support/tickets/81    ALLOW  allowed
+		  support-bot  response:draft           support/tickets/81    ALLOW  allowed
+		  support-bot  response:send            support/tickets/81    DENY   not_in_allow_list
+		  support-bot  billing:refund           support/tickets/81    DENY   not_in_allow_list
+		  support-bot  billing:change           support/accounts/7    DENY   not_in_allow_list
+		  support-bot  account:close            support/accounts/7    DENY   not_in_allow_list
+		  finance-bot  report:read              finance/reports/q3    ALLOW  allowed
+		  finance-bot  budget:read              finance/budgets/2027  ALLOW  allowed
+		  finance-bot  summary:generate         finance/reports/q3    ALLOW  allowed
+		  finance-bot  payment:approve          finance/payments/17   DENY   not_in_allow_list
+		  finance-bot  transfer:initiate        finance/accounts/3    DENY   not_in_allow_list
+		  finance-bot  record:modify            finance/ledger        DENY   not_in_allow_list
+		  infra-bot    infra:read-state         cluster/eu-1          ALLOW  allowed
+		  infra-bot    infra:apply              change-orders/1138    DENY   session_required
+		  infra-bot    infra:apply              change-orders/1138    DENY   session_unknown  made-up
+		  infra-bot    infra:destroy            cluster/eu-1          DENY   not_in_allow_list
+		  infra-bot    schema:drop              db/orders             DENY   not_in_allow_list
+		  infra-bot    schema:modify            db/orders             DENY   not_in_allow_list
+		  infra-bot    infra:read-state         finance/cluster       DENY   org_boundary
+	END
+}
+
+# ask AGENT ACTION TARGET SESSION: the agent's role asks the gate.
+ask() {
+	"${psql[@]}" -A -t -F ' ' -v role="${1//-/_}" -v agent="$1" -v action="$2" -v target="$3" -v session="$4" <<-'END'
+		SET SESSION AUTHORIZATION :"role";
+		SELECT outcome, reason_code, chron_id
+		FROM claiim_check(:'agent', :'action', :'target', session => nullif(:'session', ''));
+	END
+}
+
+last_night=$(value "SELECT coalesce(max(seq), 0) FROM claiim.chron")
+asked=0 wrong=0 marked=
+while IFS= read -r line; do
+	read -r agent action target outcome code session <<<"${line#\*}"
+	if [ "$agent" = hand-over ]; then
+		hand_over "$action"
+		continue
+	fi
+	asked=$((asked + 1))
+	answer=$(ask "$agent" "$action" "$target" "$session" </dev/null)
+	if [ "${answer% *}" != "$outcome $code" ]; then
+		wrong=$((wrong + 1))
+		say "$agent asked for $action on $target: expected $outcome $code, was answered $answer" >&2
+	fi
+	[ "${line:0:1}" != '*' ] || marked+="'${answer##* }',"
+done < <(day)
+
+#
+# Evening: what Chron says
+#
+
+say "Chron, after $asked requests:"
+say
+"${psql[@]}" -P footer=off -c "
+	SELECT outcome, agent, action, target, anchor, policy, skill, reason_code
+	FROM claiim.decisions WHERE seq > $last_night ORDER BY seq"
+
+expected='| outcome | agent | action | anchor | policy | skill |
+|---|---|---|---|---|---|
+| ALLOW | deploy-bot | deploy:staging | s.emp1 | no-prod-v1 | deploy-v2 |
+| DENY | deploy-bot | deploy:production | s.emp2 | no-prod-v1 | deploy-v2 |
+| ALLOW | review-bot | pr:comment | j.smith | review-v2 | review-v1 |
+| DENY | review-bot | pr:merge | j.smith | review-v2 | review-v1 |'
+seen="| outcome | agent | action | anchor | policy | skill |
+|---|---|---|---|---|---|
+$(value "SELECT format('| %s | %s | %s | %s | %s | %s |', outcome, agent, action, anchor, policy, skill)
+	FROM claiim.decisions WHERE chron_id IN (${marked%,}) ORDER BY seq")"
+say "Four of them, as in a report (the anchor of deploy-bot was handed over after the first):"
+say
+say "$seen"
+say
+if [ "$seen" != "$expected" ]; then
+	wrong=$((wrong + 1))
+	say "expected:" >&2
+	say "$expected" >&2
+fi
+
+# sees ROLE ORG: how many of the day's decisions of ORG an auditor reads.
+sees() {
+	"${psql[@]}" -A -t <<-END
+		SET SESSION AUTHORIZATION $1;
+		SELECT count(*) FROM claiim.decisions WHERE seq > $last_night AND org = '$2';
+	END
+}
+engineering=$(sees s_emp1 engineering) leaked=$(sees s_emp1 finance) finance=$(sees c_reyes finance)
+say "Engineering's auditor s.emp1 reads $engineering decisions of engineering and $leaked of Finance;"
+say "the CFO reads all $finance of Finance."
+verdict=$(value "SELECT CASE WHEN ok THEN 'verified' ELSE 'BAD at ' || first_bad || ': ' || problem END
+	|| ' (' || records || ' records)' FROM claiim.verify()")
+say "The chain: $verdict."
+
+[ "$leaked" = 0 ] || die "engineering reads Finance's decisions"
+[ "$((engineering * finance))" -gt 0 ] || die 'an auditor does not read what is to be read'
+case $verdict in verified*) ;; *) die 'Chron does not verify' ;; esac
+[ "$wrong" = 0 ] || die "$wrong not as expected"
