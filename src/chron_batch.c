@@ -37,14 +37,16 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#define MAX_BATCH	256
-
 /* Partitions are looked after this often, in ms. */
 #define PARTITION_INTERVAL	60000
 
 /* Between chron_queue_take and chron_queue_finish the requests are here. */
-static ChronRequest *batch[MAX_BATCH];
+static ChronRequest **batch;
 static int	nbatch = 0;
+
+/* Room for as many, so that no error path has to allocate. */
+static ChronRequest **retry;
+static RequestState *states;
 
 static ClaiimDatabase *my_db = NULL;
 
@@ -376,13 +378,27 @@ remember_tip(void)
 	LWLockRelease(claiim_shared->lock);
 }
 
+/* Whether the outbox is to be emptied; a batch that fails must set it again. */
+static bool
+take_acts_flag(void)
+{
+	bool		waiting;
+
+	if (!my_db->acts_waiting)
+		return false;			/* the batch lock keeps it so */
+	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+	waiting = my_db->acts_waiting;
+	my_db->acts_waiting = false;
+	LWLockRelease(claiim_shared->lock);
+	return waiting;
+}
+
 /*
  * Record "requests", or take a batch off the queue first if n is 0.
  */
 static void
 record(ChronRequest **requests, int n)
 {
-	RequestState states[MAX_BATCH];
 	ChronInserter *inserter;
 	bool		acts_waiting = false;
 	bool		durable;
@@ -397,8 +413,9 @@ record(ChronRequest **requests, int n)
 	}
 	if (n == 0)
 	{
-		nbatch = n = chron_queue_take(my_db, batch, MAX_BATCH, &acts_waiting);
+		nbatch = n = chron_queue_take(my_db, batch);
 		requests = batch;
+		acts_waiting = take_acts_flag();
 	}
 
 	/*
@@ -476,8 +493,6 @@ fault_of_data(int sqlstate)
 static void
 fail(ChronRequest **requests, int n, const ErrorData *error)
 {
-	RequestState states[MAX_BATCH];
-
 	for (int i = 0; i < n; i++)
 	{
 		requests[i]->sqlstate = error->sqlerrcode;
@@ -505,7 +520,7 @@ record_or_fail(ChronRequest **requests, int n)
 	PG_CATCH();
 	{
 		ErrorData  *error;
-		ChronRequest *failed[MAX_BATCH];
+		ChronRequest **failed;
 		int			nfailed;
 
 		MemoryContextSwitchTo(context);
@@ -523,8 +538,9 @@ record_or_fail(ChronRequest **requests, int n)
 		LWLockRelease(claiim_shared->lock);
 
 		nfailed = (n == 0) ? nbatch : n;
-		memcpy(failed, n == 0 ? batch : requests,
-			   sizeof(ChronRequest *) * nfailed);
+		failed = (n == 0) ? retry : requests;
+		if (n == 0)
+			memcpy(retry, batch, sizeof(ChronRequest *) * nfailed);
 		if (n == 0 && nfailed > 1 && fault_of_data(error->sqlerrcode))
 		{
 			/* They stay in "batch" until done, for writer_exit. */
@@ -561,8 +577,12 @@ void
 chron_batch_start(ClaiimDatabase *db)
 {
 	ChronInserter *inserter;
+	int			nslots = claiim_shared->nslots;
 
 	my_db = db;
+	batch = MemoryContextAlloc(TopMemoryContext, sizeof(*batch) * nslots);
+	retry = MemoryContextAlloc(TopMemoryContext, sizeof(*retry) * nslots);
+	states = MemoryContextAlloc(TopMemoryContext, sizeof(*states) * nslots);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -594,8 +614,6 @@ chron_batch_run(void)
 void
 chron_batch_abandon(void)
 {
-	RequestState states[MAX_BATCH];
-
 	for (int i = 0; i < nbatch; i++)
 	{
 		batch[i]->sqlstate = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN;

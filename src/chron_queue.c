@@ -11,14 +11,18 @@
  *		IN_FLIGHT -> RECORDED, STALE or FAILED	writer	finish
  *		any of those -> FREE	caller		release
  *
- * A caller that leaves early (cancel, timeout, exit) marks its request
- * abandoned if the writer has or will have it; then the writer frees it when
- * it is finished.  Slots come from a free list and are not tied to a
+ * A caller that leaves early (cancel, timeout, exit) sets the ABANDONED bit
+ * of a request that the writer has or will have; whoever of the two comes
+ * second frees the slot.  Slots come from a free list and are not tied to a
  * backend's number: the next backend with that number must not inherit a
  * request that is still under way.
  *
- * Changes of state are made under the one lock; the caller's wait reads the
- * state without it, which is why it is atomic.
+ * There is no lock on this path: on few cores and with many callers a lock's
+ * holder is preempted again and again, and everybody else queues up behind
+ * it.  The free list is a stack whose head carries a counter, so that a pop
+ * notices if the head was popped and pushed back meanwhile.  The queue is a
+ * stack as well, but only the writer takes from it, and takes all of it at
+ * once; it needs no counter, and is turned around to be first in, first out.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,16 +56,49 @@ milliseconds_until(TimestampTz deadline)
 	return Min(ms, 1000);		/* look around at least once a second */
 }
 
-/* Under the lock. */
+/*
+ * The free list.  Its head is a counter in the upper half and a slot's index
+ * plus one, or zero, in the lower.
+ */
+
+static ChronRequest *
+pop_free(void)
+{
+	uint64		head = pg_atomic_read_u64(&claiim_shared->free_head);
+
+	for (;;)
+	{
+		uint32		top = (uint32) head;
+		ChronRequest *request;
+		uint64		next;
+
+		if (top == 0)
+			return NULL;
+		request = claiim_request_slot(top - 1);
+		next = ((head >> 32) + 1) << 32 |
+			(uint32) (((volatile ChronRequest *) request)->next + 1);
+		if (pg_atomic_compare_exchange_u64(&claiim_shared->free_head, &head, next))
+			return request;
+	}
+}
+
+/* The slot is nobody's any more. */
 void
 chron_queue_free_slot(ChronRequest *request)
 {
-	request->abandoned = false;
+	uint64		head = pg_atomic_read_u64(&claiim_shared->free_head);
+	uint64		next;
+
 	request->owner = NULL;
 	pg_atomic_write_u32(&request->state, REQUEST_FREE);
-	request->next = claiim_shared->free_head;
-	claiim_shared->free_head = request->index;
-	claiim_shared->nfree++;
+	do
+	{
+		request->next = (int) (uint32) head - 1;
+		next = ((head >> 32) + 1) << 32 | (uint32) (request->index + 1);
+	} while (!pg_atomic_compare_exchange_u64(&claiim_shared->free_head, &head, next));
+
+	if (pg_atomic_read_u32(&claiim_shared->slot_waiters) > 0)
+		ConditionVariableBroadcast(&claiim_shared->slot_freed);
 }
 
 /*
@@ -70,20 +107,10 @@ chron_queue_free_slot(ChronRequest *request)
 void
 chron_queue_release(int n, ChronRequest **requests)
 {
-	bool		freed = false;
-
-	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < n; i++)
 	{
-		RequestState state = pg_atomic_read_u32(&requests[i]->state);
+		uint32		state;
 
-		if (state == REQUEST_QUEUED || state == REQUEST_IN_FLIGHT)
-			requests[i]->abandoned = true;	/* the writer frees it */
-		else
-		{
-			chron_queue_free_slot(requests[i]);
-			freed = true;
-		}
 		for (int j = nown - 1; j >= 0; j--)
 		{
 			if (own[j] == requests[i])
@@ -92,10 +119,10 @@ chron_queue_release(int n, ChronRequest **requests)
 				break;
 			}
 		}
+		state = pg_atomic_fetch_or_u32(&requests[i]->state, REQUEST_ABANDONED);
+		if (state != REQUEST_QUEUED && state != REQUEST_IN_FLIGHT)
+			chron_queue_free_slot(requests[i]);
 	}
-	LWLockRelease(claiim_shared->lock);
-	if (freed)
-		ConditionVariableBroadcast(&claiim_shared->slot_freed);
 }
 
 /* A FATAL exit runs no PG_CATCH. */
@@ -113,28 +140,21 @@ release_at_exit(int code, Datum arg)
 static bool
 try_reserve(int n, ChronRequest **requests)
 {
-	bool		done = false;
-
-	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	if (claiim_shared->nfree >= n)
+	for (int i = 0; i < n; i++)
 	{
-		for (int i = 0; i < n; i++)
-		{
-			ChronRequest *request = claiim_request_slot(claiim_shared->free_head);
+		ChronRequest *request = pop_free();
 
-			claiim_shared->free_head = request->next;
-			claiim_shared->nfree--;
-			pg_atomic_write_u32(&request->state, REQUEST_FILLING);
-			request->next = -1;
-			request->abandoned = false;
-			request->owner = MyProc;
-			requests[i] = request;
-			own[nown++] = request;
+		if (request == NULL)
+		{
+			chron_queue_release(i, requests);
+			return false;
 		}
-		done = true;
+		pg_atomic_write_u32(&request->state, REQUEST_FILLING);
+		request->owner = MyProc;
+		requests[i] = request;
+		own[nown++] = request;
 	}
-	LWLockRelease(claiim_shared->lock);
-	return done;
+	return true;
 }
 
 /*
@@ -144,9 +164,10 @@ try_reserve(int n, ChronRequest **requests)
  * give.
  */
 void
-chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
-					TimestampTz deadline)
+chron_queue_reserve(int n, ChronRequest **requests, TimestampTz deadline)
 {
+	volatile bool done = false;
+
 	if (!exit_registered)
 	{
 		before_shmem_exit(release_at_exit, (Datum) 0);
@@ -160,25 +181,34 @@ chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
 	if (try_reserve(n, requests))
 		return;
 
-	ConditionVariablePrepareToSleep(&claiim_shared->slot_freed);
-	while (!try_reserve(n, requests))
+	pg_atomic_fetch_add_u32(&claiim_shared->slot_waiters, 1);
+	PG_TRY();
 	{
-		long		ms = milliseconds_until(deadline);
-
-		if (ms <= 0)
+		ConditionVariablePrepareToSleep(&claiim_shared->slot_freed);
+		while (!(done = try_reserve(n, requests)))
 		{
-			ConditionVariableCancelSleep();
-			ereport(ERROR,
-					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("the decision was not taken: the gate's queue is full"),
-					 errdetail("No place became free within claiim.queue_timeout (%d ms).",
-							   claiim_queue_timeout),
-					 errhint("Try again later, or increase claiim.queue_size.")));
+			long		ms = milliseconds_until(deadline);
+
+			if (ms <= 0)
+				break;
+			ConditionVariableTimedSleep(&claiim_shared->slot_freed, ms,
+										claiim_wait_event("ClaiimQueueFull"));
 		}
-		ConditionVariableTimedSleep(&claiim_shared->slot_freed, ms,
-									claiim_wait_event("ClaiimQueueFull"));
+		ConditionVariableCancelSleep();
 	}
-	ConditionVariableCancelSleep();
+	PG_FINALLY();
+	{
+		pg_atomic_fetch_sub_u32(&claiim_shared->slot_waiters, 1);
+	}
+	PG_END_TRY();
+
+	if (!done)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("the decision was not taken: the gate's queue is full"),
+				 errdetail("No place became free within claiim.queue_timeout (%d ms).",
+						   claiim_queue_timeout),
+				 errhint("Try again later, or increase claiim.queue_size.")));
 }
 
 /*
@@ -190,24 +220,29 @@ chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests)
 {
 	PGPROC	   *writer;
 
-	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < n; i++)
 	{
 		ChronRequest *request = requests[i];
+		uint32		head = pg_atomic_read_u32(&db->queue_head);
 
-		request->next = -1;
 		pg_atomic_write_u32(&request->state, REQUEST_QUEUED);
-		if (db->queue_tail >= 0)
-			claiim_request_slot(db->queue_tail)->next = request->index;
-		else
-			db->queue_head = request->index;
-		db->queue_tail = request->index;
+		do
+			request->next = (int) head - 1;
+		while (!pg_atomic_compare_exchange_u32(&db->queue_head, &head,
+											   request->index + 1));
 	}
-	writer = db->writer_proc;
-	LWLockRelease(claiim_shared->lock);
 
+	/* Should it have gone meanwhile, its PGPROC is still there to be set. */
+	writer = ((volatile ClaiimDatabase *) db)->writer_proc;
 	if (writer != NULL)
 		SetLatch(&writer->procLatch);
+}
+
+/* Is there anything to take? */
+bool
+chron_queue_is_empty(ClaiimDatabase *db)
+{
+	return pg_atomic_read_u32(&db->queue_head) == 0;
 }
 
 static bool
@@ -256,80 +291,81 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 }
 
 /*
- * The writer's side: take up to max requests off the queue, oldest first.
- * *acts_waiting: whether the outbox is to be emptied first; it counts as
- * done from here on, so a failed batch must set it again.
+ * The writer's side: take all that wait, oldest first, at most as many as
+ * there are slots.
  */
 int
-chron_queue_take(ClaiimDatabase *db, ChronRequest **requests, int max,
-				 bool *acts_waiting)
+chron_queue_take(ClaiimDatabase *db, ChronRequest **requests)
 {
+	uint32		head = pg_atomic_exchange_u32(&db->queue_head, 0);
 	int			n = 0;
 
-	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	while (n < max && db->queue_head >= 0)
+	while (head != 0)
 	{
-		ChronRequest *request = claiim_request_slot(db->queue_head);
+		ChronRequest *request = claiim_request_slot(head - 1);
 
-		db->queue_head = request->next;
-		if (db->queue_head < 0)
-			db->queue_tail = -1;
-		request->next = -1;
-		pg_atomic_write_u32(&request->state, REQUEST_IN_FLIGHT);
+		/* Keeps the ABANDONED bit, and is the writer's from here on. */
+		pg_atomic_fetch_add_u32(&request->state,
+								REQUEST_IN_FLIGHT - REQUEST_QUEUED);
+		head = (uint32) (request->next + 1);
 		requests[n++] = request;
 	}
-	*acts_waiting = db->acts_waiting;
-	db->acts_waiting = false;
-	LWLockRelease(claiim_shared->lock);
+	for (int i = 0; i < n / 2; i++)
+	{
+		ChronRequest *swap = requests[i];
+
+		requests[i] = requests[n - 1 - i];
+		requests[n - 1 - i] = swap;
+	}
 	return n;
 }
 
 /*
- * The writer has finished these; their results are filled in.  One pass
- * under the lock, and then all are woken in one go.
+ * The writer has finished these; their results are filled in.  All states
+ * are set first, and then all callers are woken in one go.
  */
 void
 chron_queue_finish(int n, ChronRequest **requests, const RequestState *states)
 {
-	bool		freed = false;
-	PGPROC	  **wake = palloc(sizeof(PGPROC *) * Max(n, 1));
+	static PGPROC **wake = NULL;
 	int			nwake = 0;
 
-	pg_write_barrier();
-	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
+	if (wake == NULL)
+		wake = MemoryContextAlloc(TopMemoryContext,
+								  sizeof(PGPROC *) * claiim_shared->nslots);
+
 	for (int i = 0; i < n; i++)
 	{
-		if (requests[i]->abandoned)
-		{
-			chron_queue_free_slot(requests[i]);
-			freed = true;
-			continue;
-		}
-		/* Once the state is set the slot is the caller's: read owner first. */
-		if (nwake == 0 || wake[nwake - 1] != requests[i]->owner)
-			wake[nwake++] = requests[i]->owner;
-		pg_atomic_write_u32(&requests[i]->state, states[i]);
-	}
-	LWLockRelease(claiim_shared->lock);
+		/* Once the state is set the slot is the caller's: owner comes first. */
+		PGPROC	   *owner = requests[i]->owner;
 
+		if (pg_atomic_exchange_u32(&requests[i]->state, states[i]) &
+			REQUEST_ABANDONED)
+			chron_queue_free_slot(requests[i]);
+		else if (nwake == 0 || wake[nwake - 1] != owner)
+			wake[nwake++] = owner;
+	}
 	for (int i = 0; i < nwake; i++)
 		SetLatch(&wake[i]->procLatch);
-	if (freed)
-		ConditionVariableBroadcast(&claiim_shared->slot_freed);
-	pfree(wake);
 }
 
-/* Make every caller that waits look at the writer again. */
+/*
+ * Make every caller that waits look at the writer again.  Only where nobody
+ * can take from the queue: by the writer itself, or under the lock while
+ * there is none.
+ */
 void
 chron_queue_wake_all(ClaiimDatabase *db)
 {
-	LWLockAcquire(claiim_shared->lock, LW_SHARED);
-	for (int i = db->queue_head; i >= 0; i = claiim_request_slot(i)->next)
-	{
-		ChronRequest *request = claiim_request_slot(i);
+	uint32		head = pg_atomic_read_u32(&db->queue_head);
 
-		if (!request->abandoned && request->owner != NULL)
-			SetLatch(&request->owner->procLatch);
+	while (head != 0)
+	{
+		ChronRequest *request = claiim_request_slot(head - 1);
+		PGPROC	   *owner = request->owner;
+
+		if (owner != NULL)
+			SetLatch(&owner->procLatch);
+		head = (uint32) (request->next + 1);
 	}
-	LWLockRelease(claiim_shared->lock);
 }

@@ -59,10 +59,10 @@ writer_exit(int code, Datum arg)
 		my_db->writer_pid = 0;
 		my_db->writer_proc = NULL;
 		my_db->acts_waiting = true;
+		chron_queue_wake_all(my_db);
 	}
 	LWLockRelease(claiim_shared->lock);
 	ConditionVariableBroadcast(&my_db->writer_changed);
-	chron_queue_wake_all(my_db);
 }
 
 /* Leave the reason where those who wait for a writer find it. */
@@ -205,7 +205,7 @@ claiim_writer_main(Datum main_arg)
 		/* A transaction's end leaves us in TopMemoryContext. */
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(context);
-		if (my_db->queue_head >= 0 || my_db->acts_waiting)
+		if (!chron_queue_is_empty(my_db) || my_db->acts_waiting)
 		{
 			if (chron_batch_run())
 				continue;

@@ -68,6 +68,9 @@ typedef struct ClaiimDatabase
 	 */
 	pg_atomic_uint64 epoch;
 
+	/* Waiting requests, the latest first: a slot's index plus one, or 0. */
+	pg_atomic_uint32 queue_head;
+
 	/* The rest is guarded by ClaiimShared.lock. */
 	bool		acts_waiting;	/* committed acts may be in the outbox */
 	WriterState writer_state;
@@ -78,8 +81,6 @@ typedef struct ClaiimDatabase
 	TimestampTz writer_retry_at;	/* none is started before */
 	char		writer_error[256];	/* why the last one ended, or "" */
 	int			holds;			/* commands that need the writer away */
-	int			queue_head;		/* requests, oldest first; -1: none */
-	int			queue_tail;
 	ConditionVariable writer_changed;
 
 	/* What the writer last made durable, to notice a tail that vanished. */
@@ -93,8 +94,8 @@ typedef struct ClaiimShared
 {
 	LWLock	   *lock;
 	int			nslots;
-	int			nfree;
-	int			free_head;		/* -1: none */
+	pg_atomic_uint64 free_head; /* see chron_queue.c */
+	pg_atomic_uint32 slot_waiters;
 	ConditionVariable slot_freed;
 	int			ndatabases;
 	ClaiimDatabase databases[FLEXIBLE_ARRAY_MEMBER];
@@ -181,6 +182,7 @@ extern char *claiim_text_arg(text *value, const char *what, size_t max,
 #define CLAIIM_DIGEST_LEN	32
 #define CLAIIM_TOKEN_ID_LEN (3 + 1 + TYPEID_SUFFIX_LEN)
 
+extern void claiim_hide_statement(ErrorContextCallback *callback);
 extern bool claiim_token_split(const char *token, size_t len,
 							   char token_id[CLAIIM_TOKEN_ID_LEN + 1]);
 extern void claiim_token_digest(const char *token, size_t len,
@@ -263,6 +265,9 @@ typedef enum RequestState
 	REQUEST_FAILED				/* not recorded, or unknown: see sqlstate */
 } RequestState;
 
+/* Or'ed into the state: its caller has left. */
+#define REQUEST_ABANDONED	0x100
+
 #define CLAIIM_REQUEST_BYTES	16384
 
 struct ChronRequest
@@ -270,7 +275,6 @@ struct ChronRequest
 	pg_atomic_uint32 state;
 	int			index;
 	int			next;			/* in the free list or the queue; -1: none */
-	bool		abandoned;		/* its caller has left; guarded by the lock */
 	bool		allow;
 	uint64		epoch;
 	PGPROC	   *owner;
@@ -289,8 +293,7 @@ struct ChronRequest
 	uint8		data[CLAIIM_REQUEST_BYTES];
 };
 
-extern void chron_queue_init(void);
-extern void chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
+extern void chron_queue_reserve(int n, ChronRequest **requests,
 								TimestampTz deadline);
 extern void chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests);
 extern void chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
@@ -300,8 +303,8 @@ extern void chron_queue_free_slot(ChronRequest *request);
 extern TimestampTz chron_queue_deadline(void);
 
 /* The writer's side. */
-extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests, int max,
-							 bool *acts_waiting);
+extern bool chron_queue_is_empty(ClaiimDatabase *db);
+extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests);
 extern void chron_queue_finish(int n, ChronRequest **requests,
 							   const RequestState *states);
 extern void chron_queue_wake_all(ClaiimDatabase *db);

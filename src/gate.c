@@ -259,7 +259,7 @@ record(ClaiimDatabase *db, const Question *question, const Verdict *verdict,
 	ChronRequest *request;
 	volatile RequestState state = REQUEST_FAILED;
 
-	chron_queue_reserve(db, 1, &request, deadline);
+	chron_queue_reserve(1, &request, deadline);
 	PG_TRY();
 	{
 		encode(question, verdict, epoch, request);
@@ -365,7 +365,10 @@ claiim_check(PG_FUNCTION_ARGS)
 	uint64		epoch;
 	int64		seq = 0;
 	TimestampTz at = 0;
+	ErrorContextCallback callback;
 
+	/* Not only where a token was passed: it may be in the wrong place. */
+	claiim_hide_statement(&callback);
 	claiim_require_preload();
 	(void) claiim_catalog(false);
 	if (claiim_governing())
@@ -385,6 +388,7 @@ claiim_check(PG_FUNCTION_ARGS)
 		pg_memory_barrier();
 		decide(&question, epoch, &verdict);
 	} while (!record(db, &question, &verdict, epoch, deadline, &seq, &at));
+	error_context_stack = callback.previous;
 
 	return answer(&question, &verdict, seq, at);
 }

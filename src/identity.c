@@ -173,7 +173,9 @@ claiim_authenticate(PG_FUNCTION_ARGS)
 	ClaiimDatabase *db;
 	AgentEntry *entry;
 	Identity	identity;
+	ErrorContextCallback callback;
 
+	claiim_hide_statement(&callback);
 	claiim_require_preload();
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -197,5 +199,6 @@ claiim_authenticate(PG_FUNCTION_ARGS)
 	strlcpy(authenticated_token, identity.token_id,
 			sizeof(authenticated_token));
 	authenticated_subid = GetCurrentSubTransactionId();
+	error_context_stack = callback.previous;
 	PG_RETURN_VOID();
 }

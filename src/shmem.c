@@ -3,9 +3,10 @@
  * shmem.c
  *	  Shared memory: the request slots, and one place per database.
  *
- * All of it is guarded by one LWLock, held for a few instructions at a time
- * and never across anything that can raise an error.  What is read without
- * it is atomic: a database's epoch, a request's state.
+ * One LWLock guards who writes for which database; it is held for a few
+ * instructions at a time, and never across anything that can raise an error.
+ * What a decision touches on its way is atomic and needs no lock: a
+ * database's epoch and queue, the free list, a request's state.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,12 +70,14 @@ shmem_startup(void)
 		claiim_shared->lock = &(GetNamedLWLockTranche(TRANCHE_NAME))->lock;
 		claiim_shared->nslots = claiim_queue_size;
 		claiim_shared->ndatabases = claiim_max_databases;
+		pg_atomic_init_u64(&claiim_shared->free_head, 0);
+		pg_atomic_init_u32(&claiim_shared->slot_waiters, 0);
 		ConditionVariableInit(&claiim_shared->slot_freed);
 		for (i = 0; i < claiim_max_databases; i++)
 		{
 			ClaiimDatabase *db = &claiim_shared->databases[i];
 
-			db->queue_head = db->queue_tail = -1;
+			pg_atomic_init_u32(&db->queue_head, 0);
 			pg_atomic_init_u64(&db->epoch, 1);
 			ConditionVariableInit(&db->writer_changed);
 		}
@@ -83,7 +86,6 @@ shmem_startup(void)
 	request_slots = ShmemInitStruct("claiim requests", slots_size(), &found);
 	if (!found)
 	{
-		claiim_shared->free_head = -1;
 		for (i = claiim_queue_size - 1; i >= 0; i--)
 		{
 			ChronRequest *request = &request_slots[i];
@@ -91,10 +93,8 @@ shmem_startup(void)
 			memset(request, 0, offsetof(ChronRequest, data));
 			pg_atomic_init_u32(&request->state, REQUEST_FREE);
 			request->index = i;
-			request->next = claiim_shared->free_head;
-			claiim_shared->free_head = i;
+			chron_queue_free_slot(request);
 		}
-		claiim_shared->nfree = claiim_queue_size;
 	}
 
 	LWLockRelease(AddinShmemInitLock);
@@ -219,18 +219,16 @@ void
 claiim_forget_database(Oid oid)
 {
 	ClaiimDatabase *db = claiim_find_database(oid);
+	ChronRequest **left;
+	int			nleft;
 
 	if (db == NULL)
 		return;
+	left = palloc(sizeof(ChronRequest *) * claiim_shared->nslots);
+	nleft = chron_queue_take(db, left);
+	for (int i = 0; i < nleft; i++)
+		chron_queue_free_slot(left[i]);
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	while (db->queue_head >= 0)
-	{
-		ChronRequest *request = claiim_request_slot(db->queue_head);
-
-		db->queue_head = request->next;
-		chron_queue_free_slot(request);
-	}
-	db->queue_tail = -1;
 	db->oid = InvalidOid;
 	LWLockRelease(claiim_shared->lock);
 }

@@ -118,6 +118,28 @@ claiim_digest_equal(const uint8 *a, const uint8 *b)
 }
 
 /*
+ * The server logs the statement of every error, and a token may stand in it.
+ */
+static void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+}
+
+/*
+ * From here on, until "callback" is popped off error_context_stack (which an
+ * error does by itself), errors do not bring their statement into the log.
+ */
+void
+claiim_hide_statement(ErrorContextCallback *callback)
+{
+	callback->callback = hide_statement;
+	callback->arg = NULL;
+	callback->previous = error_context_stack;
+	error_context_stack = callback;
+}
+
+/*
  * The identifier in a token; false if the text has not a token's form.
  */
 bool
