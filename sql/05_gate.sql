@@ -39,6 +39,31 @@ AS 'MODULE_PATHNAME', 'claiim_check';
 COMMENT ON FUNCTION pg_catalog.claiim_check(text, text, text, text, text, jsonb) IS
 'May this agent do this, now? One row, returned only after the decision is on disk in Chron: outcome (ALLOW or DENY), reason, reason_code, rule (the entry that decided), chron_id, and what governed it. agent: at most 128 bytes; action: 256; target: 1024; token: the agent''s, unless its role or claiim_authenticate proves it; session: an approved session; context: what else to record. Call it as SELECT * FROM claiim_check(...). Errors: 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded or not able to record.';
 
+CREATE FUNCTION pg_catalog.claiim_check_many(
+	agent text,
+	actions text[],
+	targets text[],
+	token text DEFAULT NULL,
+	session text DEFAULT NULL,
+	context jsonb DEFAULT NULL,
+	OUT outcome text,
+	OUT reason text,
+	OUT reason_code text,
+	OUT rule text,
+	OUT chron_id text,
+	OUT anchor text,
+	OUT org text,
+	OUT policy text,
+	OUT skill text,
+	OUT baseline text,
+	OUT session text,
+	OUT decided_at timestamptz)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 10000 ROWS 10
+AS 'MODULE_PATHNAME', 'claiim_check_many';
+COMMENT ON FUNCTION pg_catalog.claiim_check_many(text, text[], text[], text, text, jsonb) IS
+'Several questions of one agent in one round trip and one wait for the disk: the n-th action on the n-th target, at most 100. One row each, in their order, as claiim_check answers; each is a decision and a record of its own. Call it as SELECT * FROM claiim_check_many(...) WITH ORDINALITY. Errors: those of claiim_check, and then none is answered, though some may be recorded; 2202E if the arrays differ in length.';
+
 CREATE FUNCTION pg_catalog.claiim_authenticate(agent text, token text)
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 1000

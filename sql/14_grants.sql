@@ -52,6 +52,7 @@ $$;
 
 GRANT EXECUTE ON FUNCTION
 	pg_catalog.claiim_check(text, text, text, text, text, jsonb),
+	pg_catalog.claiim_check_many(text, text[], text[], text, text, jsonb),
 	pg_catalog.claiim_authenticate(text, text),
 	pg_catalog.claiim_version()
 TO claiim_agent;

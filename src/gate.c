@@ -1,13 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * gate.c
- *	  claiim_check: ask, decide, record, answer.
+ *	  claiim_check and claiim_check_many: ask, decide, record, answer.
  *
  * The one path of a decision.  The epoch is read before anything is looked
  * up, and travels with the request; should governance have committed in
  * between, the writer sends an ALLOW back and the decision is made again.
- * Whatever goes wrong on the way is an error and never an ALLOW: the answer
- * is put together only from a request that the writer has made durable.
+ * Whatever goes wrong on the way is an error and never an ALLOW: an answer is
+ * put together only from a request that the writer has made durable.
+ *
+ * Several decisions of one call go the same path together, so they cost one
+ * flush.  They are one agent's: what the directory says of it is looked up
+ * once a round, and stays valid for that round.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,35 +22,53 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(claiim_check);
+PG_FUNCTION_INFO_V1(claiim_check_many);
+
+/* Decisions in one call. */
+#define MAX_MANY	100
 
 /* What is asked. */
-typedef struct Question
+typedef struct Asked
 {
-	char	   *agent;
-	size_t		agent_len;
 	char	   *action;
 	size_t		action_len;
 	char	   *target;
 	size_t		target_len;
+} Asked;
+
+typedef struct Question
+{
+	char	   *agent;
+	size_t		agent_len;
 	char	   *token;			/* NULL: not given */
 	size_t		token_len;
 	char	   *session;		/* NULL: not given */
 	char	   *context;		/* NULL: not given; the text of a JSON value */
 	size_t		context_len;
+	int			nitems;
+	Asked	   *items;
 } Question;
 
-/* What is answered, beside the Decision itself. */
+/* Who asks, as of one round. */
+typedef struct Asker
+{
+	uint64		epoch;
+	AgentEntry *entry;			/* NULL: unknown agent */
+	Identity	identity;
+} Asker;
+
+/* What is answered to one item, beside what the asker says. */
 typedef struct Verdict
 {
 	Decision	decision;
-	Identity	identity;
-	const AgentEntry *entry;	/* NULL: unknown agent */
 	const char *skill;			/* as recorded: the one that covers, or all */
 } Verdict;
 
@@ -73,28 +95,31 @@ required_text(FunctionCallInfo fcinfo, int arg, const char *what, size_t max,
 }
 
 static void
-read_question(FunctionCallInfo fcinfo, Question *question)
+check_item(const Asked *item)
 {
 	const char *why;
+
+	if (!action_name_check(item->action, item->action_len, &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not the name of an action: %s",
+						item->action, why)));
+	if (!target_name_check(item->target, item->target_len, &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not the name of a target: %s",
+						item->target, why)));
+}
+
+/* The arguments that both functions have in the same places. */
+static void
+read_common(FunctionCallInfo fcinfo, Question *question)
+{
 	size_t		session_len;
 
 	memset(question, 0, sizeof(*question));
 	question->agent = required_text(fcinfo, 0, "agent", CLAIIM_MAX_AGENT,
 									&question->agent_len);
-	question->action = required_text(fcinfo, 1, "action", CLAIIM_MAX_ACTION,
-									 &question->action_len);
-	question->target = required_text(fcinfo, 2, "target", CLAIIM_MAX_TARGET,
-									 &question->target_len);
-	if (!action_name_check(question->action, question->action_len, &why))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not the name of an action: %s",
-						question->action, why)));
-	if (!target_name_check(question->target, question->target_len, &why))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not the name of a target: %s",
-						question->target, why)));
 
 	/* A token's text is never put into a message. */
 	if (!PG_ARGISNULL(3))
@@ -123,28 +148,113 @@ read_question(FunctionCallInfo fcinfo, Question *question)
 	}
 }
 
+static void
+read_one(FunctionCallInfo fcinfo, Question *question)
+{
+	Asked	   *item = palloc0(sizeof(Asked));
+
+	read_common(fcinfo, question);
+	item->action = required_text(fcinfo, 1, "action", CLAIIM_MAX_ACTION,
+								 &item->action_len);
+	item->target = required_text(fcinfo, 2, "target", CLAIIM_MAX_TARGET,
+								 &item->target_len);
+	check_item(item);
+	question->nitems = 1;
+	question->items = item;
+}
+
+static Datum *
+required_array(FunctionCallInfo fcinfo, int arg, const char *what, int *n)
+{
+	ArrayType  *array;
+	Datum	   *elements;
+	bool	   *nulls;
+
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", what)));
+	array = PG_GETARG_ARRAYTYPE_P(arg);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be an array of one dimension", what)));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, n);
+	for (int i = 0; i < *n; i++)
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not contain nulls", what),
+					 errdetail("Element %d is null.", i + 1)));
+	return elements;
+}
+
+static void
+read_many(FunctionCallInfo fcinfo, Question *question)
+{
+	Datum	   *actions;
+	Datum	   *targets;
+	int			nactions;
+	int			ntargets;
+
+	read_common(fcinfo, question);
+	actions = required_array(fcinfo, 1, "actions", &nactions);
+	targets = required_array(fcinfo, 2, "targets", &ntargets);
+	if (nactions != ntargets)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("actions and targets must have the same length"),
+				 errdetail("There are %d actions and %d targets.",
+						   nactions, ntargets)));
+	if (nactions > MAX_MANY)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many decisions in one call"),
+				 errdetail("There are %d; at most %d are accepted.",
+						   nactions, MAX_MANY)));
+	question->nitems = nactions;
+	question->items = palloc0(sizeof(Asked) * Max(nactions, 1));
+	for (int i = 0; i < nactions; i++)
+	{
+		Asked	   *item = &question->items[i];
+
+		item->action = claiim_text_arg(DatumGetTextPP(actions[i]), "action",
+									   CLAIIM_MAX_ACTION, &item->action_len);
+		item->target = claiim_text_arg(DatumGetTextPP(targets[i]), "target",
+									   CLAIIM_MAX_TARGET, &item->target_len);
+		check_item(item);
+	}
+}
+
 /*
  * The decision
  */
 
 static void
-decide(const Question *question, uint64 epoch, Verdict *verdict)
+look_up_asker(const Question *question, ClaiimDatabase *db, Asker *asker)
 {
-	AgentEntry *entry = directory_agent(question->agent, epoch);
+	asker->epoch = pg_atomic_read_u64(&db->epoch);
+	pg_memory_barrier();
+	asker->entry = directory_agent(question->agent, asker->epoch);
+	identity_prove(asker->entry, question->agent, question->token,
+				   question->token_len, &asker->identity);
+}
+
+static void
+decide(const Question *question, const Asked *item, const Asker *asker,
+	   Verdict *verdict)
+{
+	const AgentEntry *entry = asker->entry;
 	DecisionInput input;
 
-	memset(verdict, 0, sizeof(*verdict));
-	identity_prove(entry, question->agent, question->token,
-				   question->token_len, &verdict->identity);
-	verdict->entry = entry;
-
 	memset(&input, 0, sizeof(input));
-	input.identity = verdict->identity.result;
+	input.identity = asker->identity.result;
 	input.agent = question->agent;
-	input.action = question->action;
-	input.action_len = question->action_len;
-	input.target = question->target;
-	input.target_len = question->target_len;
+	input.action = item->action;
+	input.action_len = item->action_len;
+	input.target = item->target;
+	input.target_len = item->target_len;
 	input.session = question->session;
 	input.session_fits = false; /* there are no approved sessions yet */
 	if (entry != NULL)
@@ -154,8 +264,8 @@ decide(const Question *question, uint64 epoch, Verdict *verdict)
 		input.suspended_org = entry->suspended_org;
 		input.anchor = entry->anchor;
 		input.anchor_active = entry->anchor_active;
-		input.target_org = directory_target_org(question->target,
-												question->target_len);
+		input.target_org = directory_target_org(item->target,
+												item->target_len);
 		input.policy = entry->policy;
 		input.nskills = entry->nskills;
 		input.skills = entry->skills;
@@ -174,24 +284,24 @@ decide(const Question *question, uint64 epoch, Verdict *verdict)
  */
 
 static void
-encode(const Question *question, const Verdict *verdict, uint64 epoch,
-	   ChronRequest *request)
+encode(const Question *question, const Asked *item, const Asker *asker,
+	   const Verdict *verdict, ChronRequest *request)
 {
-	const AgentEntry *entry = verdict->entry;
+	const AgentEntry *entry = asker->entry;
 	const Decision *decision = &verdict->decision;
 	ChronEncoder enc;
 	uint8		digest[CHRON_HASH_LEN];
 
 	request->allow = decision->allow;
-	request->epoch = epoch;
+	request->epoch = asker->epoch;
 	request->context_len = 0;
 
 	chron_encode_start(&enc, request->data, sizeof(request->data));
 	chron_encode_text(&enc, CHRON_FIELD_KIND, "decision");
 	chron_encode_text(&enc, CHRON_FIELD_OUTCOME, decision->allow ? "ALLOW" : "DENY");
 	chron_encode_text(&enc, CHRON_FIELD_AGENT, question->agent);
-	chron_encode_text(&enc, CHRON_FIELD_ACTION, question->action);
-	chron_encode_text(&enc, CHRON_FIELD_TARGET, question->target);
+	chron_encode_text(&enc, CHRON_FIELD_ACTION, item->action);
+	chron_encode_text(&enc, CHRON_FIELD_TARGET, item->target);
 	if (entry != NULL)
 	{
 		chron_encode_text(&enc, CHRON_FIELD_ORG, entry->org);
@@ -206,9 +316,9 @@ encode(const Question *question, const Verdict *verdict, uint64 epoch,
 	chron_encode_text(&enc, CHRON_FIELD_REASON_CODE, decision->reason_code);
 	chron_encode_text(&enc, CHRON_FIELD_REASON, decision->reason);
 	chron_encode_text(&enc, CHRON_FIELD_SESSION, question->session);
-	chron_encode_text(&enc, CHRON_FIELD_AUTH, verdict->identity.auth);
-	if (verdict->identity.token_id[0])
-		chron_encode_text(&enc, CHRON_FIELD_TOKEN, verdict->identity.token_id);
+	chron_encode_text(&enc, CHRON_FIELD_AUTH, asker->identity.auth);
+	if (asker->identity.token_id[0])
+		chron_encode_text(&enc, CHRON_FIELD_TOKEN, asker->identity.token_id);
 	chron_encode_text(&enc, CHRON_FIELD_DB_USER, claiim_session_user_name());
 	chron_encode_text(&enc, CHRON_FIELD_CLIENT, claiim_client_address());
 	if (question->context != NULL)
@@ -249,37 +359,6 @@ raise_failure(const ChronRequest *request)
 }
 
 /*
- * Record the verdict.  False if it was an ALLOW under a state that is no
- * longer the latest: decide again.
- */
-static bool
-record(ClaiimDatabase *db, const Question *question, const Verdict *verdict,
-	   uint64 epoch, TimestampTz deadline, int64 *seq, TimestampTz *at)
-{
-	ChronRequest *request;
-	volatile RequestState state = REQUEST_FAILED;
-
-	chron_queue_reserve(1, &request, deadline);
-	PG_TRY();
-	{
-		encode(question, verdict, epoch, request);
-		chron_queue_push(db, 1, &request);
-		chron_queue_wait(db, 1, &request, deadline);
-		state = pg_atomic_read_u32(&request->state);
-		if (state == REQUEST_FAILED)
-			raise_failure(request);
-		*seq = request->seq;
-		*at = request->at;
-	}
-	PG_FINALLY();
-	{
-		chron_queue_release(1, &request);
-	}
-	PG_END_TRY();
-	return state == REQUEST_RECORDED;
-}
-
-/*
  * The answer
  */
 
@@ -303,11 +382,11 @@ answer_desc(void)
 	return desc;
 }
 
-static Datum
-answer(const Question *question, const Verdict *verdict, int64 seq,
-	   TimestampTz at)
+static HeapTuple
+answer(const Question *question, const Asker *asker, const Verdict *verdict,
+	   const ChronRequest *request)
 {
-	const AgentEntry *entry = verdict->entry;
+	const AgentEntry *entry = asker->entry;
 	const char *skill = verdict->skill;
 	char		chron_id[CHRON_ID_SIZE];
 	const char *texts[NCOLUMNS - 1];
@@ -315,12 +394,12 @@ answer(const Question *question, const Verdict *verdict, int64 seq,
 	bool		nulls[NCOLUMNS];
 
 	/* Chron says whom a stranger asked for; the stranger is not told more. */
-	if (verdict->identity.result != IDENTITY_OK)
+	if (asker->identity.result != IDENTITY_OK)
 	{
 		entry = NULL;
 		skill = NULL;
 	}
-	chron_id_encode(UNIX_US(at), seq, chron_id);
+	(void) chron_id_encode(UNIX_US(request->at), request->seq, chron_id);
 	texts[0] = verdict->decision.allow ? "ALLOW" : "DENY";
 	texts[1] = verdict->decision.reason;
 	texts[2] = verdict->decision.reason_code;
@@ -339,8 +418,91 @@ answer(const Question *question, const Verdict *verdict, int64 seq,
 		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
 	}
 	nulls[NCOLUMNS - 1] = false;
-	values[NCOLUMNS - 1] = TimestampTzGetDatum(at);
-	return HeapTupleGetDatum(heap_form_tuple(answer_desc(), values, nulls));
+	values[NCOLUMNS - 1] = TimestampTzGetDatum(request->at);
+	return heap_form_tuple(answer_desc(), values, nulls);
+}
+
+/*
+ * One round: decide what is not yet answered, record it, and fill in the
+ * answers.  True if nothing is left; an ALLOW under a state that is no longer
+ * the latest is, and has to be decided again.
+ */
+static bool
+round_of_decisions(ClaiimDatabase *db, const Question *question,
+				   TimestampTz deadline, HeapTuple *answers)
+{
+	int			n = question->nitems;
+	ChronRequest **requests = palloc(sizeof(ChronRequest *) * n);
+	Verdict    *verdicts = palloc(sizeof(Verdict) * n);
+	int		   *left = palloc(sizeof(int) * n);
+	int			nleft = 0;
+	volatile bool done = true;
+	Asker		asker;
+
+	look_up_asker(question, db, &asker);
+	for (int i = 0; i < n; i++)
+	{
+		if (answers[i] != NULL)
+			continue;
+		decide(question, &question->items[i], &asker, &verdicts[nleft]);
+		left[nleft++] = i;
+	}
+
+	chron_queue_reserve(nleft, requests, deadline);
+	PG_TRY();
+	{
+		for (int i = 0; i < nleft; i++)
+			encode(question, &question->items[left[i]], &asker, &verdicts[i],
+				   requests[i]);
+		chron_queue_push(db, nleft, requests);
+		chron_queue_wait(db, nleft, requests, deadline);
+		for (int i = 0; i < nleft; i++)
+		{
+			RequestState state = pg_atomic_read_u32(&requests[i]->state);
+
+			if (state == REQUEST_FAILED)
+				raise_failure(requests[i]);
+			if (state == REQUEST_RECORDED)
+				answers[left[i]] = answer(question, &asker, &verdicts[i],
+										  requests[i]);
+			else
+				done = false;
+		}
+	}
+	PG_FINALLY();
+	{
+		chron_queue_release(nleft, requests);
+	}
+	PG_END_TRY();
+	return done;
+}
+
+static void
+require_gate(void)
+{
+	claiim_require_preload();
+	(void) claiim_catalog(false);
+	if (claiim_governing())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("claiim_check cannot run in a transaction with uncommitted governance acts"),
+				 errdetail("It would decide by what may be rolled back."),
+				 errhint("Commit first.")));
+}
+
+static HeapTuple *
+answer_all(const Question *question)
+{
+	ClaiimDatabase *db = claiim_my_database();
+	TimestampTz deadline = chron_queue_deadline();
+	HeapTuple  *answers = palloc0(sizeof(HeapTuple) * Max(question->nitems, 1));
+
+	if (question->nitems > 0)
+	{
+		while (!round_of_decisions(db, question, deadline, answers))
+			CHECK_FOR_INTERRUPTS();
+	}
+	return answers;
 }
 
 /*
@@ -359,36 +521,58 @@ Datum
 claiim_check(PG_FUNCTION_ARGS)
 {
 	Question	question;
-	Verdict		verdict;
-	ClaiimDatabase *db;
-	TimestampTz deadline;
-	uint64		epoch;
-	int64		seq = 0;
-	TimestampTz at = 0;
+	HeapTuple  *answers;
 	ErrorContextCallback callback;
 
 	/* Not only where a token was passed: it may be in the wrong place. */
 	claiim_hide_statement(&callback);
-	claiim_require_preload();
-	(void) claiim_catalog(false);
-	if (claiim_governing())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("claiim_check cannot run in a transaction with uncommitted governance acts"),
-				 errdetail("It would decide by what may be rolled back."),
-				 errhint("Commit first.")));
-	read_question(fcinfo, &question);
+	require_gate();
+	read_one(fcinfo, &question);
+	answers = answer_all(&question);
+	error_context_stack = callback.previous;
+	return HeapTupleGetDatum(answers[0]);
+}
 
-	db = claiim_my_database();
-	deadline = chron_queue_deadline();
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		epoch = pg_atomic_read_u64(&db->epoch);
-		pg_memory_barrier();
-		decide(&question, epoch, &verdict);
-	} while (!record(db, &question, &verdict, epoch, deadline, &seq, &at));
+/*
+ * claiim_check_many(agent, actions[], targets[] [, token, session, context])
+ * -> one row each, in their order
+ *
+ * Every decision is one of its own, with a record of its own; they share one
+ * wait for the disk.  At most 100.
+ *
+ * Errors: those of claiim_check, and then no decision is answered, though
+ * some may be recorded; 2202E for arrays of different lengths or of more
+ * than one dimension.
+ */
+Datum
+claiim_check_many(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Question	question;
+	HeapTuple  *answers;
+	MemoryContext old;
+	ErrorContextCallback callback;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
+		!(rsinfo->allowedModes & SFRM_Materialize))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("claiim_check_many returns a set of rows, which cannot be put here"),
+				 errhint("Call it as SELECT * FROM claiim_check_many(...).")));
+
+	claiim_hide_statement(&callback);
+	require_gate();
+	read_many(fcinfo, &question);
+	answers = answer_all(&question);
 	error_context_stack = callback.previous;
 
-	return answer(&question, &verdict, seq, at);
+	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setDesc = CreateTupleDescCopy(answer_desc());
+	rsinfo->setResult = tuplestore_begin_heap(rsinfo->allowedModes & SFRM_Materialize_Random,
+											  false, work_mem);
+	MemoryContextSwitchTo(old);
+	for (int i = 0; i < question.nitems; i++)
+		tuplestore_puttuple(rsinfo->setResult, answers[i]);
+	return (Datum) 0;
 }
