@@ -155,7 +155,8 @@ claiim_catalog(bool missing_ok)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("claiim needs a database encoded in UTF8, not %s",
-						GetDatabaseEncodingName())));
+						GetDatabaseEncodingName()),
+				 errhint("Use a database made with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0.")));
 	}
 	fresh.schema = get_namespace_oid("claiim", false);
 	for (int i = 0; i < CLAIIM_NTABLES; i++)

@@ -74,6 +74,42 @@ chron_find_log(char log[TYPEID_MAX_LEN + 1], int64 *first_seq)
 	return found;
 }
 
+/* The first record of the log opened last, of whatever cluster; 0: none. */
+int64
+chron_last_log_start(void)
+{
+	static ClaiimQuery query = {
+		"SELECT max(first_seq) FROM claiim.logs", 0, {0}, NULL
+	};
+	OwnerScope	scope;
+	Datum		value;
+	bool		isnull;
+
+	claiim_owner_begin(&scope, true);
+	(void) claiim_query(&query, NULL, NULL, true, 1);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+						  &isnull);
+	claiim_owner_end(&scope);
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* The last record that was acknowledged since the server started; 0: none. */
+int64
+chron_last_acknowledged(void)
+{
+	Oid			chron_relid = claiim_catalog(false)->tables[TABLE_CHRON];
+	ClaiimDatabase *db = claiim_find_database(MyDatabaseId);
+	int64		seq = 0;
+
+	if (db == NULL)
+		return 0;
+	LWLockAcquire(claiim_shared->lock, LW_SHARED);
+	if (db->chron_relid == chron_relid)
+		seq = db->last_seq;
+	LWLockRelease(claiim_shared->lock);
+	return seq;
+}
+
 /*
  * Has the log been opened, so that rows may no longer be put into the tables
  * as a restore does?  Once it has been, it stays so.

@@ -108,6 +108,26 @@ check_row(Walk *walk, HeapTuple tuple, TupleDesc desc, StringInfo buffer)
 	return true;
 }
 
+/*
+ * The chain is whole as far as it goes.  Does it go as far as it must?  A
+ * log's first record, and what this server has acknowledged since it
+ * started, are known.
+ */
+static void
+check_end(Walk *walk)
+{
+	int64		expected = Max(chron_last_log_start(),
+							   chron_last_acknowledged());
+
+	if (walk->last_seq < expected)
+	{
+		found(walk, walk->last_seq + 1, "");
+		snprintf(walk->problem, sizeof(walk->problem),
+				 "it is missing: Chron went at least as far as record %lld",
+				 (long long) expected);
+	}
+}
+
 static void
 walk_chron(Walk *walk)
 {
@@ -147,6 +167,8 @@ walk_chron(Walk *walk)
 	}
 	SPI_cursor_close(portal);
 	claiim_owner_end(&scope);
+	if (good)
+		check_end(walk);
 }
 
 /*
@@ -213,7 +235,8 @@ decode_id(text *id, int64 *seq, TimestampTz *at)
 						 seq, &why))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("not a Chron id: %s", why),
+				 errmsg("\"%s\" is not a Chron id: %s",
+						text_to_cstring(id), why),
 				 errdetail("Expected \"chr_\" and 26 characters, as claiim_check returns it.")));
 	*at = FROM_UNIX_US(unix_us);
 }

@@ -336,6 +336,8 @@ typedef struct ChronTip
 } ChronTip;
 
 extern bool chron_log_is_open(void);
+extern int64 chron_last_log_start(void);
+extern int64 chron_last_acknowledged(void);
 extern void chron_read_tip(ChronTip *tip);
 extern bool chron_find_log(char log[TYPEID_MAX_LEN + 1], int64 *first_seq);
 extern void chron_insert_log(const char *log, int64 first_seq);

@@ -103,12 +103,14 @@ check_item(const Asked *item)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is not the name of an action: %s",
-						item->action, why)));
+						item->action, why),
+				 errhint("Expected segments joined by \":\", such as deploy:staging.")));
 	if (!target_name_check(item->target, item->target_len, &why))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("\"%s\" is not the name of a target: %s",
-						item->target, why)));
+						item->target, why),
+				 errhint("Expected segments joined by \"/\", such as support/tickets/81.")));
 }
 
 /* The arguments that both functions have in the same places. */

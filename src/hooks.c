@@ -36,6 +36,27 @@
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static object_access_hook_type prev_object_access = NULL;
 
+/*
+ * By name: while the extension is being dropped other tables of it are gone
+ * already, and claiim_catalog would say that there is none.
+ */
+static bool
+is_chron(Oid relid)
+{
+	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+
+	return name != NULL && strcmp(name, "chron") == 0 &&
+		get_rel_namespace(relid) == get_namespace_oid("claiim", true);
+}
+
+static bool
+is_part_of_chron(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_RELATION &&
+		get_rel_relispartition(relid) &&
+		is_chron(get_partition_parent(relid, true));
+}
+
 /* Does this command need a database without connections, and which? */
 static const char *
 database_to_free(Node *statement)
@@ -76,6 +97,30 @@ database_to_free(Node *statement)
 	}
 }
 
+/* ALTER TABLE claiim.chron DETACH PARTITION: as good as a DROP of it. */
+static void
+refuse_detach(Node *statement)
+{
+	AlterTableStmt *alter = (AlterTableStmt *) statement;
+	ListCell   *cell;
+	Oid			relid;
+
+	if (claiim_allow_drop_chron || !IsA(statement, AlterTableStmt))
+		return;
+	foreach(cell, alter->cmds)
+	{
+		if (((AlterTableCmd *) lfirst(cell))->subtype != AT_DetachPartition)
+			continue;
+		relid = RangeVarGetRelid(alter->relation, NoLock, true);
+		if (is_chron(relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("a partition of claiim.chron cannot be detached"),
+					 errdetail("The chain of records goes through it."),
+					 errhint("If that is meant, SET claiim.allow_drop_chron = on first. A superuser can.")));
+	}
+}
+
 static void
 unhold_at_exit(int code, Datum arg)
 {
@@ -105,6 +150,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	bool		dropping = IsA(pstmt->utilityStmt, DropdbStmt);
 	Oid			database = dbname ? get_database_oid(dbname, true) : InvalidOid;
 
+	refuse_detach(pstmt->utilityStmt);
+
 	/* Who could not run the command must not stop a writer by trying. */
 	if (!OidIsValid(database) || database == MyDatabaseId ||
 		claiim_find_database(database) == NULL ||
@@ -125,25 +172,6 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	chron_writer_unhold(database);
 	if (dropping)
 		claiim_forget_database(database);
-}
-
-/*
- * By its parent's name: while the extension is being dropped other tables of
- * it are gone already, and claiim_catalog would say that there is none.
- */
-static bool
-is_part_of_chron(Oid relid)
-{
-	Oid			parent;
-	char	   *name;
-
-	if (get_rel_relkind(relid) != RELKIND_RELATION ||
-		!get_rel_relispartition(relid))
-		return false;
-	parent = get_partition_parent(relid, true);
-	name = get_rel_name(parent);
-	return name != NULL && strcmp(name, "chron") == 0 &&
-		get_rel_namespace(parent) == get_namespace_oid("claiim", true);
 }
 
 static bool

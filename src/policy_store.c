@@ -105,7 +105,7 @@ document_error(const char *what, const PolicyError *error)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s, line %d, column %d: %s", what,
 					error->line, error->column, error->message),
-			 error->expected[0] ? errdetail("%s", error->expected) : 0));
+			 error->expected[0] ? errdetail("Expected %s.", error->expected) : 0));
 }
 
 /*
@@ -342,8 +342,9 @@ claiim_policy_check(PG_FUNCTION_ARGS)
 		if (claiim_query(&visible_skill_query, values, NULL, false, 1) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("policy, line %d, column 1: unknown skill \"%s\"",
-							doc->skill_lines[i], doc->skills[i]),
+					 errmsg("policy, line %d, column %d: unknown skill \"%s\"",
+							doc->skill_lines[i], doc->skill_columns[i],
+							doc->skills[i]),
 					 errdetail("Expected the name of a published skill version, such as \"deploy-v2\", of this organization or of one above it.")));
 		spi_context = MemoryContextSwitchTo(caller);
 		text_copy = TextDatumGetCString(SPI_getbinval(SPI_tuptable->vals[0],

@@ -205,7 +205,7 @@ claiim_my_database(void)
 	if (mine == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("claiim is in use in %d databases already",
+				 errmsg("claiim is in use in as many databases as claiim.max_databases allows (%d)",
 						claiim_max_databases),
 				 errhint("Increase claiim.max_databases and restart the server.")));
 	return mine;

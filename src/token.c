@@ -38,14 +38,47 @@ static uint8 secret[SECRET_MAX];
 static size_t secret_len = 0;
 static struct stat secret_stat;
 
-static void
-secret_error(const char *why)
+/*
+ * To the caller the reason; to the log also which file, and what the system
+ * said of it.
+ */
+static void pg_attribute_noreturn()
+secret_error(const char *why, int saved_errno)
 {
+	errno = saved_errno;
 	ereport(ERROR,
 			(errcode(ERRCODE_CONFIG_FILE_ERROR),
 			 errmsg("the token secret cannot be used: %s", why),
-			 errhint("Set claiim.token_secret_file to a file of at least %d bytes that only the server's user can read.",
+			 saved_errno ?
+			 errdetail_log("File \"%s\": %m.", claiim_token_secret_file) :
+			 errdetail_log("File \"%s\".", claiim_token_secret_file),
+			 errhint("Set claiim.token_secret_file to a file of at least %d bytes that only the server's user can read (mode 0600).",
 					 SECRET_MIN)));
+}
+
+/*
+ * As the server treats a TLS key: its own file, of which nobody else may see
+ * anything; or root's, which its group may read.
+ */
+static bool
+others_have_access(const struct stat *st)
+{
+	if (st->st_uid == geteuid())
+		return (st->st_mode & (S_IRWXG | S_IRWXO)) != 0;
+	return st->st_uid != 0 ||
+		(st->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0;
+}
+
+static bool
+same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+		a->st_size == b->st_size && a->st_mode == b->st_mode &&
+		a->st_uid == b->st_uid &&
+		a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+		a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+		a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+		a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /*
@@ -61,33 +94,30 @@ load_secret(void)
 	ssize_t		n;
 
 	if (claiim_token_secret_file == NULL || claiim_token_secret_file[0] == '\0')
-		secret_error("claiim.token_secret_file is not set");
+		secret_error("claiim.token_secret_file is not set", 0);
+	if (stat(claiim_token_secret_file, &st) == 0 && secret_len > 0 &&
+		same_file(&st, &secret_stat))
+		return;
+
 	fd = OpenTransientFile(claiim_token_secret_file, O_RDONLY | PG_BINARY);
 	if (fd < 0)
-		secret_error("its file cannot be opened");
+		secret_error("its file cannot be opened", errno);
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-		secret_error("it is not a regular file");
-	if (secret_len > 0 &&
-		st.st_dev == secret_stat.st_dev && st.st_ino == secret_stat.st_ino &&
-		st.st_size == secret_stat.st_size &&
-		st.st_mtim.tv_sec == secret_stat.st_mtim.tv_sec &&
-		st.st_mtim.tv_nsec == secret_stat.st_mtim.tv_nsec)
-	{
-		CloseTransientFile(fd);
-		return;
-	}
-	if (st.st_mode & (S_IRWXO | S_IWGRP | S_IXGRP))
-		secret_error("its file is accessible to others");
+		secret_error("it is not a regular file", 0);
+	if (others_have_access(&st))
+		secret_error("its file is accessible to others", 0);
 
 	secret_len = 0;
 	n = read(fd, secret, sizeof(secret));
+	if (n < 0)
+		secret_error("its file cannot be read", errno);
 	CloseTransientFile(fd);
 	if (n == (ssize_t) sizeof(secret))
-		secret_error("its file is too long");
+		secret_error("its file is too long", 0);
 	while (n > 0 && (secret[n - 1] == '\n' || secret[n - 1] == '\r'))
 		n--;
 	if (n < SECRET_MIN)
-		secret_error("its file is too short");
+		secret_error("its file is too short", 0);
 	secret_len = n;
 	secret_stat = st;
 }
