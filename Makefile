@@ -1,6 +1,7 @@
 # claiim: how it is built, installed, tried and tested.
 #
-#   make && make install    for a DBA who has the server's headers (PGXS)
+#   make && make install    for a DBA who has the server's headers (PGXS);
+#                           V=1 shows the commands
 #   make demo               dependencies, build, a private cluster, the
 #                           rehearsal, a day of five agents
 #   make check              dependencies, build, every test suite
@@ -23,15 +24,17 @@ export PG_CONFIG SUITE KEEP
 .PHONY: help deps demo demo-stop demo-status clean-demo check FORCE
 
 help:
-	@echo 'make                  build (PG_CONFIG=... for another server, WERROR=1 for CI'\''s warnings)'
+	@echo 'make                  build (PG_CONFIG=... for another server, V=1 shows the commands,'
+	@echo '                      WERROR=1 makes CI'\''s warnings errors)'
 	@echo 'make install          install it there'
 	@echo 'make installcheck     SQL and isolation tests on a running server that preloads claiim'
 	@echo 'make deps             install the missing packages (Debian, as root)'
 	@echo 'make demo             a private cluster in .claiim/, the rehearsal, five agents'
 	@echo 'make demo-status      is it running, and how to connect'
 	@echo 'make demo-stop        stop it; its data stay'
-	@echo 'make clean-demo       stop it and remove its data'
-	@echo 'make check            all test suites; KEEP=1 keeps their scratch directory'
+	@echo 'make clean-demo       stop it and remove it with its data, and .claiim/'
+	@echo 'make check            all test suites; installs what they need, as demo does;'
+	@echo '                      KEEP=1 keeps their scratch directory'
 	@echo 'make check-SUITE      one of: unit fuzz cppcheck regress isolation pgtap tap'
 
 deps:
@@ -108,6 +111,14 @@ ISOLATION_OPTS = --inputdir=$(here)test
 override with_llvm = no
 
 include $(PGXS)
+
+# One short line for each file; V=1 shows the commands, which stay PGXS's own.
+ifneq ($(V),1)
+$(eval verbose_compile = $(value COMPILE.c))
+$(eval verbose_link = $(value LINK.shared))
+COMPILE.c = @$(info CC $<)$(verbose_compile)
+LINK.shared = @$(info LD $@)$(verbose_link)
+endif
 
 $(DATA_built): $(sql_parts) $(here)claiim.control
 	@{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \

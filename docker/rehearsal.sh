@@ -17,17 +17,25 @@
 # Either way nothing that was there is changed, and it can be run again.
 #
 # PSQL: the command to run instead of psql.  NO_COLOR: no colors.
-# Exit status: 0 if all thirteen checks passed, else 1.
+# Exit status: 0 if all thirteen checks passed, else 1; 2 for a wrong argument.
 
 set -uo pipefail
+
+usage() { sed -n '3,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+case ${1:-} in
+	'') ;;
+	-h | --help) usage; exit ;;
+	*) usage >&2; exit 2 ;;
+esac
 
 documents=$(cd "$(dirname "${BASH_SOURCE[0]}")/../examples" 2>/dev/null && pwd)
 read -ra psql <<<"${PSQL:-psql}"
 psql+=(-X -q -A -t -F '|' -v ON_ERROR_STOP=1)
+export PERL_BADLANG=0		# Debian's psql is a Perl script that would complain about the locale
 stamp=$(date -u +%y%m%d%H%M%S)
 
 result=() passed=0 failed=0
-out='' seen='' expected=''
+out='' seen='' expected='' advice=''
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	green=$'\e[32m' red=$'\e[31m' bold=$'\e[1m' plain=$'\e[0m'
@@ -47,9 +55,11 @@ sql() {
 	} | "${psql[@]}" "$@" 2>&1)
 }
 
-# The same, for what must not fail: if it does, that is what was seen.
+# The same, for what must not fail: if it does, that is what was seen.  psql's
+# exit status is in $failure: 2 if it could not connect.
 must() {
 	sql "$@" && return
+	failure=$?
 	seen=${out:-psql failed and said nothing}
 	return 1
 }
@@ -77,7 +87,7 @@ document() { cat "$documents/$1"; }
 check() {
 	local label=$1 function=$2 number=$((${#result[@]} + 1)) needed verdict=PASS
 	shift 2
-	seen='' expected=''
+	seen='' expected='' advice=''
 	for needed; do
 		if [ "${result[needed - 1]}" != PASS ]; then
 			result+=(FAIL)
@@ -97,12 +107,24 @@ check() {
 		printf '%3d  %sFAIL%s  %s\n' "$number" "$red" "$plain" "$label"
 		printf '           expected: %s\n' "$expected"
 		printf '           seen:     %s\n' "${seen//$'\n'/$'\n'                     }"
+		[ -z "$advice" ] || printf '           to do:    %s\n' "${advice//$'\n'/$'\n'                     }"
 	fi
 }
 
 #
 # The thirteen
 #
+
+# advise_connection: how to connect as a superuser, to $advice.
+advise_connection() {
+	advice="to rehearse the demo cluster (make demo):  . ${documents%/examples}/.claiim/env
+for another: set PGHOST, PGPORT, PGDATABASE, and a superuser as PGUSER"
+	case $seen in
+		*'role "'*'does not exist'* | *'Peer authentication failed'*)
+			advice+=$'\n'"as the system user whom the server takes for its superuser:  su postgres -c 'bash ${BASH_SOURCE[0]}'"
+			;;
+	esac
+}
 
 extension_and_preload() {
 	local database version library preloaded server
@@ -111,11 +133,12 @@ extension_and_preload() {
 		seen='the documents are missing: the directory examples/ has to be beside docker/'
 		return 1
 	fi
-	must <<-'EOSQL' || return
+	must <<-'EOSQL' || { [ "$failure" != 2 ] || advise_connection; return 1; }
 		SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user;
 	EOSQL
 	if [ "$out" != t ]; then
 		seen='the role that connected is no superuser'
+		advise_connection
 		return 1
 	fi
 	must <<-'EOSQL' || return

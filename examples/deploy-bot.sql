@@ -12,14 +12,6 @@ SELECT
     NOT EXISTS (SELECT FROM claiim.bindings WHERE agent = 'deploy-bot') AS binding
 \gset missing_
 
-SET SESSION AUTHORIZATION s_emp1;
-\if :missing_agent
-    SELECT claiim.register_agent('deploy-bot', 'engineering', anchor => 's.emp1',
-        skills => '{deploy}', role_name => 'deploy_bot') AS change \gset
-    SET SESSION AUTHORIZATION s_emp2;
-    SELECT claiim.approve(:'change');
-\endif
-
 -- Publishing takes one human: a version does nothing until two have bound it.
 SET SESSION AUTHORIZATION s_emp1;
 \if :missing_skill_v1
@@ -34,6 +26,17 @@ SET SESSION AUTHORIZATION s_emp1;
     \set source `cat policies/no-prod-v1.yaml`
     SELECT claiim.publish_policy('no-prod', :'source', 'engineering');
 \endif
+
+-- An agent takes two.
+\if :missing_agent
+    SELECT claiim.register_agent('deploy-bot', 'engineering', anchor => 's.emp1',
+        skills => '{deploy}', role_name => 'deploy_bot') AS change \gset
+    SET SESSION AUTHORIZATION s_emp2;
+    SELECT claiim.approve(:'change');
+\endif
+
+-- So does what governs it.
+SET SESSION AUTHORIZATION s_emp1;
 \if :missing_binding
     SELECT claiim.bind_policy('deploy-bot', 'no-prod-v1') AS change \gset
     SET SESSION AUTHORIZATION s_emp2;

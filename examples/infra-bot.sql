@@ -8,14 +8,14 @@
 -- run.sh runs it, once, in one transaction.
 
 SET SESSION AUTHORIZATION s_emp1;
+\set source `cat skills/infra-v1.yaml`
+SELECT claiim.publish_skill('infra', :'source', 'engineering');
 SELECT claiim.register_agent('infra-bot', 'engineering', anchor => 's.emp2',
     skills => '{infra}', role_name => 'infra_bot') AS change \gset
 SET SESSION AUTHORIZATION s_emp2;
 SELECT claiim.approve(:'change');
 
 SET SESSION AUTHORIZATION s_emp1;
-\set source `cat skills/infra-v1.yaml`
-SELECT claiim.publish_skill('infra', :'source', 'engineering');
 \set source `cat policies/infra-guarded-v1.yaml`
 SELECT claiim.publish_policy('infra-guarded', :'source', 'engineering');
 SELECT claiim.bind_policy('infra-bot', 'infra-guarded-v1') AS change \gset

@@ -7,14 +7,23 @@
 #
 # It connects as libpq would (PGHOST, PGPORT, PGDATABASE, PGUSER, ...), and has
 # to connect as a superuser: the humans and the agents act as the database
-# roles of their own, by SET SESSION AUTHORIZATION.  It needs a database that
-# is new to claiim, or one that docker/rehearsal.sh has set up, and can be run
-# again: what is there already stays, and another day is added.
+# roles of their own, by SET SESSION AUTHORIZATION.  It needs a database with
+# the extension just created, or one that docker/rehearsal.sh has set up, and
+# can be run again: what is there already stays, and another day is added.
 #
 # Exit status: 0 if every answer and every row of the table is as expected.
 
 set -euo pipefail
+
+usage() { sed -n '3,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+case ${1:-} in
+	'') ;;
+	-h | --help) usage; exit ;;
+	*) usage >&2; exit 2 ;;
+esac
+
 cd "$(dirname "${BASH_SOURCE[0]}")"
+export PERL_BADLANG=0		# Debian's psql is a Perl script that would complain about the locale
 psql=(psql -X -q -v ON_ERROR_STOP=1)
 
 say() { printf '%s\n' "$*"; }
@@ -33,6 +42,16 @@ once() {
 #
 # Morning: who there is, and what governs whom
 #
+
+state=$(value "SELECT CASE
+	WHEN NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN 'ordinary'
+	WHEN NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'claiim')
+		THEN 'no extension in database ' || current_database() END") ||
+	die "cannot connect; for the demo cluster (make demo): . ${PWD%/examples}/.claiim/env; for another: set PGHOST, PGPORT, PGUSER, PGDATABASE"
+case $state in
+	ordinary) die "the role that connected is no superuser; for the demo cluster's: . ${PWD%/examples}/.claiim/env" ;;
+	no*) die "$state; to create it: CREATE EXTENSION claiim CASCADE" ;;
+esac
 
 founders=$(value "SELECT coalesce((
 	SELECT o.org || ' ' || string_agg(h.human, ' ' ORDER BY h.human)
@@ -158,7 +177,7 @@ done < <(day)
 say "Chron, after $asked requests:"
 say
 "${psql[@]}" -P footer=off -c "
-	SELECT outcome, agent, action, target, anchor, policy, skill, reason_code
+	SELECT outcome, agent, action, target, session, anchor, policy, skill, reason_code
 	FROM claiim.decisions WHERE seq > $last_night ORDER BY seq"
 
 expected='| outcome | agent | action | anchor | policy | skill |
@@ -189,8 +208,8 @@ sees() {
 	END
 }
 engineering=$(sees s_emp1 engineering) leaked=$(sees s_emp1 finance) finance=$(sees c_reyes finance)
-say "Engineering's auditor s.emp1 reads $engineering decisions of engineering and $leaked of Finance;"
-say "the CFO reads all $finance of Finance."
+say "Of today's $asked decisions, engineering's auditor s.emp1 reads engineering's $engineering and $leaked of Finance;"
+say "the CFO reads Finance's $finance."
 verdict=$(value "SELECT CASE WHEN ok THEN 'verified' ELSE 'BAD at ' || first_bad || ': ' || problem END
 	|| ' (' || records || ' records)' FROM claiim.verify()")
 say "The chain: $verdict."

@@ -89,9 +89,11 @@ CREATE TABLE claiim.changes
 	status		text NOT NULL DEFAULT 'pending'
 				CHECK (status IN ('pending', 'applied', 'rejected', 'withdrawn', 'expired')),
 	decided_at	timestamptz,
+	decided_by	text REFERENCES claiim.humans,
 	reason		text,
 	CHECK (expires_at > proposed_at),
-	CHECK ((status = 'pending') = (decided_at IS NULL))
+	CHECK ((status = 'pending') = (decided_at IS NULL)),
+	CHECK ((status IN ('pending', 'expired')) = (decided_by IS NULL))
 );
 CREATE INDEX changes_pending_idx ON claiim.changes (org) WHERE status = 'pending';
 COMMENT ON TABLE claiim.changes IS 'Privileged changes: proposed by one human, taking effect with the approval of another.';
@@ -107,6 +109,7 @@ COMMENT ON COLUMN claiim.changes.proposed_at IS 'When';
 COMMENT ON COLUMN claiim.changes.expires_at IS 'From when it can no longer be approved';
 COMMENT ON COLUMN claiim.changes.status IS 'pending, applied, rejected, withdrawn or expired';
 COMMENT ON COLUMN claiim.changes.decided_at IS 'When it left pending; null while it is pending';
+COMMENT ON COLUMN claiim.changes.decided_by IS 'Who approved, rejected or withdrew it; null if nobody did';
 COMMENT ON COLUMN claiim.changes.reason IS 'Why it was rejected';
 COMMENT ON INDEX claiim.changes_pending_idx IS 'Finds what waits for approval';
 

@@ -37,7 +37,7 @@ RETURNS record
 LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 10000
 AS 'MODULE_PATHNAME', 'claiim_check';
 COMMENT ON FUNCTION pg_catalog.claiim_check(text, text, text, text, text, jsonb) IS
-'May this agent do this, now? One row, returned only after the decision is on disk in Chron: outcome (ALLOW or DENY), reason, reason_code, rule (the entry that decided), chron_id, and what governed it. agent: at most 128 bytes; action: 256; target: 1024; token: the agent''s, unless its role or claiim_authenticate proves it; session: an approved session; context: what else to record. Call it as SELECT * FROM claiim_check(...). Errors: 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded or not able to record.';
+'May this agent do this, now? One row, returned only after the decision is on disk in Chron: outcome (ALLOW or DENY), reason, reason_code, rule (the entry that decided), chron_id, and what governed it: anchor, org, policy, skill and baseline, NULL if the agent''s identity was not proved. agent: at most 128 bytes; action: 256; target: 1024; token: the agent''s, unless its role or claiim_authenticate proves it; session: an approved session; context: what else to record. Call it as SELECT * FROM claiim_check(...). Errors: 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded or not able to record.';
 
 CREATE FUNCTION pg_catalog.claiim_check_many(
 	agent text,

@@ -161,7 +161,7 @@ BEGIN
 	EXECUTE format('CREATE TABLE claiim.%I (LIKE claiim.chron'
 				   ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS'
 				   ' INCLUDING STORAGE INCLUDING COMMENTS,'
-				   ' PRIMARY KEY (seq, at))', name);
+				   ' PRIMARY KEY (seq))', name);
 	/* Whatever the owner's default privileges gave away. */
 	FOR grantee IN
 		SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END

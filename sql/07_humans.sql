@@ -202,13 +202,15 @@ BEGIN
 	IF NOT claiim._holds(human, capability, org) THEN
 		RAISE EXCEPTION 'human "%" does not hold the % capability in organization "%"',
 				human, capability, org
-			USING ERRCODE = 'insufficient_privilege';
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = format('Either there is no such organization, or another human with %s there has to do it.', capability);
 	END IF;
 	/* Only who rules above it learns that it does not exist. */
 	PERFORM FROM claiim.orgs o WHERE o.org = _require.org FOR KEY SHARE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'organization "%" does not exist', org
-			USING ERRCODE = 'undefined_object';
+			USING ERRCODE = 'undefined_object',
+				  HINT = 'Register it first: claiim.register_org().';
 	END IF;
 END
 $$;
@@ -340,10 +342,12 @@ BEGIN
 	/* Whoever can become one of these can become anybody. */
 	SELECT x.rolname INTO power
 	FROM pg_roles x
-	WHERE (x.rolsuper OR x.rolcreaterole
+	WHERE (x.rolsuper OR x.rolcreaterole OR x.rolreplication OR x.rolbypassrls
 		   OR x.rolname IN ('pg_execute_server_program',
 							'pg_read_server_files',
-							'pg_write_server_files'))
+							'pg_write_server_files',
+							'pg_read_all_data',
+							'pg_write_all_data'))
 		AND pg_has_role(r.oid, x.oid, 'MEMBER')
 	ORDER BY x.oid <> r.oid, x.rolname
 	LIMIT 1;

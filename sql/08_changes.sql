@@ -79,7 +79,7 @@ $$;
 COMMENT ON FUNCTION claiim._propose(text, text, text, jsonb) IS
 'Proposes a change of this kind, to be approved in organization org; returns its identifier. Errors: 42501 unless the human who is logged in holds admin there; whatever the kind''s function in 09_effects.sql objects to.';
 
-CREATE FUNCTION claiim._pending_change(change text, capability text)
+CREATE FUNCTION claiim._pending_change(change text, verb text)
 RETURNS claiim.changes
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -91,24 +91,35 @@ BEGIN
 	PERFORM claiim._check_text('change', change, 128);
 	SELECT x.* INTO c FROM claiim.changes x
 	WHERE x.change = _pending_change.change
-		AND (x.proposed_by = me
-			 OR claiim._may(me, _pending_change.capability, x.org))
+		AND (x.proposed_by = me OR claiim._may(me, 'approver', x.org))
 	FOR UPDATE;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'there is no change "%" that human "%" can decide', change, me
+		RAISE EXCEPTION 'there is no change "%" that human "%" can %', change, me, verb
 			USING ERRCODE = 'insufficient_privilege',
-				  HINT = format('Either there is no such change, or you do not hold the %s capability in its organization.', capability);
+				  HINT = 'Either there is no such change, or '
+						 || CASE verb
+							WHEN 'withdraw' THEN 'you are not the one who proposed it.'
+							ELSE 'you do not hold the approver capability in its organization.'
+							END;
 	END IF;
 	IF c.status <> 'pending' THEN
 		RAISE EXCEPTION 'change % is no longer pending: it was %', c.change,
 				CASE c.status WHEN 'expired' THEN 'left to expire' ELSE c.status END
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  DETAIL = CASE
+						   WHEN c.decided_by IS NULL
+						   THEN format('It could be approved until %s.', c.expires_at)
+						   ELSE format('Human "%s" %s it at %s%s', c.decided_by,
+									   CASE c.status WHEN 'applied' THEN 'approved'
+									   WHEN 'withdrawn' THEN 'withdrew' ELSE c.status END,
+									   c.decided_at, coalesce(': ' || c.reason, '.'))
+						   END;
 	END IF;
 	RETURN c;
 END
 $$;
 COMMENT ON FUNCTION claiim._pending_change(text, text) IS
-'A change that is pending, locked, and either the own proposal of the human who is logged in or one of an organization where that human holds the capability. Errors: 42501, the same for a change that does not exist and for another organization''s; 55000 if it is no longer pending; 22004, 22023.';
+'A change that is pending, locked, and either the own proposal of the human who is logged in or one of an organization where that human is approver. verb: what the human wants to do, for the error: approve, reject or withdraw. Errors: 42501, the same for a change that does not exist and for another organization''s; 55000 if it is no longer pending; 22004, 22023.';
 
 CREATE FUNCTION claiim.approve(change text) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -116,7 +127,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	me text := claiim._actor();
-	c claiim.changes := claiim._pending_change(change, 'approver');
+	c claiim.changes := claiim._pending_change(change, 'approve');
 BEGIN
 	IF c.proposed_by = me THEN
 		RAISE EXCEPTION 'change % cannot be approved by its proposer', c.change
@@ -157,7 +168,7 @@ BEGIN
 
 	PERFORM claiim._effect(c, me, true);
 	UPDATE claiim.changes x
-	SET status = 'applied', decided_at = clock_timestamp()
+	SET status = 'applied', decided_at = clock_timestamp(), decided_by = me
 	WHERE x.change = c.change;
 	RETURN 'applied';
 END
@@ -171,7 +182,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	me text := claiim._actor();
-	c claiim.changes := claiim._pending_change(change, 'approver');
+	c claiim.changes := claiim._pending_change(change, 'reject');
 BEGIN
 	IF c.proposed_by = me THEN
 		RAISE EXCEPTION 'change % cannot be rejected by its proposer', c.change
@@ -187,7 +198,8 @@ BEGIN
 			'proposed_by', c.proposed_by,
 			'reason', reason));
 	UPDATE claiim.changes x
-	SET status = 'rejected', decided_at = clock_timestamp(), reason = reject.reason
+	SET status = 'rejected', decided_at = clock_timestamp(), decided_by = me,
+		reason = reject.reason
 	WHERE x.change = c.change;
 END
 $$;
@@ -200,7 +212,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	me text := claiim._actor();
-	c claiim.changes := claiim._pending_change(change, 'approver');
+	c claiim.changes := claiim._pending_change(change, 'withdraw');
 BEGIN
 	IF c.proposed_by <> me THEN
 		RAISE EXCEPTION 'change % can be withdrawn by its proposer only', c.change
@@ -212,7 +224,7 @@ BEGIN
 			'kind', c.kind,
 			'digest', encode(c.digest, 'hex')));
 	UPDATE claiim.changes x
-	SET status = 'withdrawn', decided_at = clock_timestamp()
+	SET status = 'withdrawn', decided_at = clock_timestamp(), decided_by = me
 	WHERE x.change = c.change;
 END
 $$;

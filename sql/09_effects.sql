@@ -102,6 +102,29 @@ $$;
 COMMENT ON FUNCTION claiim._check_skills(text[]) IS
 'Checks the skills that an agent declares: names without version, each once, at most 100. Errors: 22004, 22023.';
 
+CREATE FUNCTION claiim._notice_unpublished(skills text[], org text) RETURNS void
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	skill text;
+BEGIN
+	FOR skill IN
+		SELECT d.skill
+		FROM unnest(skills) WITH ORDINALITY AS d (skill, n)
+		WHERE NOT EXISTS (
+				SELECT FROM claiim.skills s
+				WHERE s.skill = d.skill AND claiim._covers(s.org, _notice_unpublished.org))
+		ORDER BY d.n
+	LOOP
+		RAISE NOTICE 'no skill "%" has been published in organization "%" or above it yet', skill, org
+			USING HINT = 'If it is not a slip, publish it before a policy that uses it: claiim.publish_skill().';
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION claiim._notice_unpublished(text[], text) IS
+'A NOTICE for each skill that an agent of an organization declares and no policy of it could use yet; the same for one that does not exist and for another organization''s.';
+
 CREATE FUNCTION claiim._text_array(value jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -163,6 +186,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	v claiim.policy_versions;
+	published text;
 BEGIN
 	PERFORM claiim._check_text('policy version', policy_version, 128);
 	SELECT x.* INTO v
@@ -171,10 +195,20 @@ BEGIN
 	WHERE x.name = _usable_policy.policy_version
 		AND claiim._covers(p.org, _usable_policy.org);
 	IF NOT FOUND THEN
+		/* Those that could be named here, and no others. */
+		SELECT string_agg(u.name, ', ' ORDER BY u.version DESC) INTO published
+		FROM (SELECT x.name, x.version
+			  FROM claiim.policy_versions x
+				JOIN claiim.policies p ON p.policy = x.policy
+			  WHERE x.policy = regexp_replace(_usable_policy.policy_version, '-v[0-9]*$', '')
+				AND claiim._covers(p.org, _usable_policy.org)
+			  ORDER BY x.version DESC
+			  LIMIT 5) AS u;
 		RAISE EXCEPTION 'there is no policy version "%" in organization "%" or above it',
 				policy_version, org
 			USING ERRCODE = 'undefined_object',
-				  HINT = 'Name a published version, such as "no-prod-v1".';
+				  HINT = coalesce('Published, the newest first: ' || published || '.',
+								  'Name a published version, such as "no-prod-v1".');
 	END IF;
 	RETURN v;
 END
@@ -461,6 +495,7 @@ BEGIN
 					  c.subject, c.org, anchor, claiim._list(skills),
 					  coalesce(quote_ident(role_name), 'none'));
 	IF NOT apply THEN
+		PERFORM claiim._notice_unpublished(skills, c.org);
 		RETURN;
 	END IF;
 
@@ -549,6 +584,7 @@ BEGIN
 	summary := format('agent %s declares the skills: %s (now: %s)',
 					  a.agent, claiim._list(declared), claiim._list(a.skills));
 	IF NOT apply THEN
+		PERFORM claiim._notice_unpublished(declared, a.org);
 		RETURN;
 	END IF;
 
@@ -654,7 +690,8 @@ BEGIN
 	PERFORM FROM claiim.orgs o WHERE o.org = owner FOR KEY SHARE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'organization "%" does not exist', owner
-			USING ERRCODE = 'undefined_object';
+			USING ERRCODE = 'undefined_object',
+				  HINT = 'Register it first: claiim.register_org().';
 	END IF;
 	SELECT t.org INTO present FROM claiim.targets t
 	WHERE t.pattern = c.subject

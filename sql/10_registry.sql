@@ -159,7 +159,7 @@ AS $$
 						   'role', role_name, 'description', description));
 $$;
 COMMENT ON FUNCTION claiim.register_agent(text, text, text, text[], name, text) IS
-'Proposes a new agent: its organization, the human accountable for it, the skills that it declares (names without version), and the database role that proves its identity, if any. Returns the change. Errors: 42501 without the admin capability there; 42710 if name or role is taken; 42704 for a missing human or role; 22023, 22004.';
+'Proposes a new agent: its organization, the human accountable for it, the skills that it declares (names without version; one that is not published yet gives a NOTICE), and the database role that proves its identity, if any. Returns the change. Errors: 42501 without the admin capability there; 42710 if name or role is taken; 42704 for a missing human or role; 22023, 22004.';
 
 CREATE FUNCTION claiim.retire_agent(agent text, reason text) RETURNS text
 LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -189,7 +189,7 @@ AS $$
 						   jsonb_build_object('skills', skills));
 $$;
 COMMENT ON FUNCTION claiim.set_skills(text, text[]) IS
-'Proposes the skills that an agent declares, in place of those that it declares now. Returns the change. Errors: 42501 without the admin capability in its organization; 55000 if it is retired; 22004, 22023.';
+'Proposes the skills that an agent declares, in place of those that it declares now; one that is not published yet gives a NOTICE. Returns the change. Errors: 42501 without the admin capability in its organization; 55000 if it is retired; 22004, 22023.';
 
 CREATE FUNCTION claiim.set_role(agent text, role_name name) RETURNS text
 LANGUAGE sql VOLATILE SECURITY DEFINER

@@ -62,3 +62,27 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+CREATE FUNCTION claiim._arm_guards() RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t record;
+BEGIN
+	FOR t IN
+		SELECT c.relname, g.tgname
+		FROM pg_trigger g
+			JOIN pg_class c ON c.oid = g.tgrelid
+		WHERE c.relnamespace = 'claiim'::regnamespace
+			AND g.tgname IN ('claiim_guard_rows', 'claiim_guard_truncate')
+			AND g.tgenabled <> 'A'
+		ORDER BY c.relname, g.tgname
+	LOOP
+		EXECUTE format('ALTER TABLE claiim.%I ENABLE ALWAYS TRIGGER %I',
+					   t.relname, t.tgname);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION claiim._arm_guards() IS
+'Makes every guard ENABLE ALWAYS again, for pg_restore --disable-triggers leaves them otherwise. For the writer, when it opens a log.';

@@ -37,6 +37,14 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+/*
+ * Where a flush takes longer than the first, wait for callers that are about
+ * to ask again for at most the second, or for half a flush; in us.
+ */
+#define GATHER_FROM		400
+#define GATHER_AT_MOST	500
+#define GATHER_STEP		20
+
 /* Partitions are looked after this often, in ms. */
 #define PARTITION_INTERVAL	60000
 
@@ -44,14 +52,20 @@
 static ChronRequest **batch;
 static int	nbatch = 0;
 
+/* What a commit takes, in us, and how many callers there were with the last. */
+static int64 flush_us = 0;
+static int	expected = 0;
+
 /* Room for as many, so that no error path has to allocate. */
 static ChronRequest **retry;
 static RequestState *states;
 
 static ClaiimDatabase *my_db = NULL;
+static uint64 my_generation;
 
 static ChronTip tip;
 static uint64 tip_generation = 0;	/* catalog generation; 0: read it again */
+static Oid	tip_chron = InvalidOid; /* the table that it is the tip of */
 static char my_log[TYPEID_MAX_LEN + 1];	/* "": none is open yet */
 
 static ClaiimQuery outbox_take = {
@@ -257,6 +271,7 @@ know_tip(void)
 						   (long long) tip.seq,
 						   (long long) Max(first_seq, my_db->last_seq)),
 				 errhint("Somebody removed records. The gate stays closed until they are restored.")));
+	tip_chron = chron_relid;
 	tip_generation = generation;
 }
 
@@ -353,18 +368,38 @@ begin_batch(void)
 {
 	LOCKTAG		tag;
 
+	bool		mine;
+
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	claiim_batch_locktag(&tag);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+
+	/*
+	 * There must be one writer.  Should another have been started, for this
+	 * one was thought dead, the later one is it; and whatever was recorded
+	 * since our last batch was not by us.
+	 */
+	LWLockAcquire(claiim_shared->lock, LW_SHARED);
+	mine = my_db->writer_generation == my_generation;
+	if (my_db->last_seq != tip.seq)
+		forget_tip();
+	LWLockRelease(claiim_shared->lock);
+	if (!mine)
+		ereport(FATAL,
+				(errcode(ERRCODE_ADMIN_SHUTDOWN),
+				 errmsg("another writer of Chron has taken this one's place")));
 }
 
 /* Commit; true if it is as durable as it must be. */
 static bool
 commit_batch(void)
 {
+	TimestampTz began = GetCurrentTimestamp();
+
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	flush_us = (flush_us * 7 + (GetCurrentTimestamp() - began)) / 8;
 	return commit_reached_standbys(XactLastCommitEnd);
 }
 
@@ -372,8 +407,8 @@ static void
 remember_tip(void)
 {
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	my_db->chron_relid = claiim_catalog(true) ?
-		claiim_catalog(true)->tables[TABLE_CHRON] : InvalidOid;
+	/* The transaction is over: nothing may be looked up any more. */
+	my_db->chron_relid = tip_chron;
 	my_db->last_seq = tip.seq;
 	LWLockRelease(claiim_shared->lock);
 }
@@ -400,7 +435,6 @@ static void
 record(ChronRequest **requests, int n)
 {
 	ChronInserter *inserter;
-	bool		acts_waiting = false;
 	bool		durable;
 	uint64		epoch;
 
@@ -415,7 +449,6 @@ record(ChronRequest **requests, int n)
 	{
 		nbatch = n = chron_queue_take(my_db, batch);
 		requests = batch;
-		acts_waiting = take_acts_flag();
 	}
 
 	/*
@@ -432,7 +465,7 @@ record(ChronRequest **requests, int n)
 		append_log_open(inserter);
 		append_writer_start(inserter);
 	}
-	if (acts_waiting)
+	if (take_acts_flag())
 		append_outbox(inserter);
 
 	for (int i = 0; i < n; i++)
@@ -461,7 +494,7 @@ record(ChronRequest **requests, int n)
 		{
 			if (states[i] != REQUEST_RECORDED)
 				continue;
-			requests[i]->sqlstate = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN;
+			requests[i]->sqlstate = ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN;
 			strlcpy(requests[i]->message,
 					"it is recorded here, but the synchronous standby has not confirmed it",
 					sizeof(requests[i]->message));
@@ -470,8 +503,28 @@ record(ChronRequest **requests, int n)
 	}
 	else
 		remember_tip();
-	nbatch = 0;
+	expected = n + chron_queue_length(my_db);
 	chron_queue_finish(n, requests, states);
+	nbatch = 0;
+}
+
+/*
+ * On a slow disk callers split into those whose records are being flushed
+ * and those who wait for the next flush, and each flush carries only half of
+ * them.  A moment's patience lets those who have just been answered ask again
+ * and join.  On a fast disk it would cost more than it brings.
+ */
+static void
+gather(void)
+{
+	TimestampTz until;
+
+	if (flush_us < GATHER_FROM)
+		return;
+	until = GetCurrentTimestamp() + Min(GATHER_AT_MOST, flush_us / 2);
+	while (chron_queue_length(my_db) < expected &&
+		   GetCurrentTimestamp() < until)
+		pg_usleep(GATHER_STEP);
 }
 
 /* Is it the data's fault, so that trying one by one makes sense? */
@@ -537,6 +590,13 @@ record_or_fail(ChronRequest **requests, int n)
 		my_db->acts_waiting = true;
 		LWLockRelease(claiim_shared->lock);
 
+		/*
+		 * Nothing was taken yet.  If it was only a lock, those who wait can
+		 * go on waiting; otherwise tell them what is wrong.
+		 */
+		if (n == 0 && nbatch == 0 &&
+			error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			nbatch = chron_queue_take(my_db, batch);
 		nfailed = (n == 0) ? nbatch : n;
 		failed = (n == 0) ? retry : requests;
 		if (n == 0)
@@ -574,12 +634,13 @@ record_or_fail(ChronRequest **requests, int n)
  * writer has started.  Errors end the writer.
  */
 void
-chron_batch_start(ClaiimDatabase *db)
+chron_batch_start(ClaiimDatabase *db, uint64 generation)
 {
 	ChronInserter *inserter;
 	int			nslots = claiim_shared->nslots;
 
 	my_db = db;
+	my_generation = generation;
 	batch = MemoryContextAlloc(TopMemoryContext, sizeof(*batch) * nslots);
 	retry = MemoryContextAlloc(TopMemoryContext, sizeof(*retry) * nslots);
 	states = MemoryContextAlloc(TopMemoryContext, sizeof(*states) * nslots);
@@ -591,6 +652,7 @@ chron_batch_start(ClaiimDatabase *db)
 	CommitTransactionCommand();
 	chron_batch_ensure_partitions();
 
+	forget_tip();
 	begin_batch();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	know_tip();
@@ -607,6 +669,7 @@ chron_batch_start(ClaiimDatabase *db)
 bool
 chron_batch_run(void)
 {
+	gather();
 	return record_or_fail(NULL, 0);
 }
 
@@ -616,7 +679,7 @@ chron_batch_abandon(void)
 {
 	for (int i = 0; i < nbatch; i++)
 	{
-		batch[i]->sqlstate = ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN;
+		batch[i]->sqlstate = ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN;
 		strlcpy(batch[i]->message, "Chron's writer was stopped",
 				sizeof(batch[i]->message));
 		states[i] = REQUEST_FAILED;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * chron_guard.c
- *	  Append-only: the triggers that refuse.
+ *	  Append-only: the triggers that refuse, and the commands that are refused.
  *
  * The writer inserts below the level of triggers (chron_store.c), so nothing
  * that SQL can do is an append; every INSERT, UPDATE, DELETE and TRUNCATE
@@ -10,18 +10,36 @@
  * restore, into a database where no log has been opened: what they put there
  * is judged by its hashes.
  *
- * These triggers stop accidents and the lazy.  Who owns the server can take
+ * DROP EXTENSION, DROP OWNED, DROP TABLE and ALTER TABLE would take records
+ * along or away as readily as anything else.  A part of Chron that has
+ * records is dropped, detached or renamed only where
+ * claiim.allow_drop_chron says that this is meant.
+ *
+ * All of this stops accidents and the lazy.  Who owns the server can take
  * them off; that this shows is the business of the chain.
  *
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "commands/trigger.h"
+#include "compat.h"
 #include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(claiim_guard_chron);
+
+static object_access_hook_type prev_object_access = NULL;
 
 /*
  * claiim._guard_chron(): trigger on claiim.chron, each of its partitions,
@@ -45,7 +63,9 @@ claiim_guard_chron(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_BY_INSERT(event))
 	{
 		if (TRIGGER_FIRED_FOR_ROW(event) &&
-			(claiim_am_writer || !chron_log_is_open()))
+			(claiim_am_writer ||
+			 ((superuser() || GetUserId() == claiim_catalog(false)->owner) &&
+			  !chron_log_is_open())))
 			return PointerGetDatum(trigdata->tg_trigtuple);
 		what = "INSERT into";
 	}
@@ -62,4 +82,120 @@ claiim_guard_chron(PG_FUNCTION_ARGS)
 					what, RelationGetRelationName(trigdata->tg_relation)),
 			 errdetail("Only the gate's writer adds records, and nobody changes or removes one.")));
 	return (Datum) 0;
+}
+
+/*
+ * By name: while the extension is being dropped other tables of it are gone
+ * already, and claiim_catalog would say that there is none.
+ */
+static bool
+is_chron(Oid relid)
+{
+	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+
+	return name != NULL && strcmp(name, "chron") == 0 &&
+		get_rel_namespace(relid) == get_namespace_oid("claiim", true);
+}
+
+static bool
+is_part_of_chron(Oid relid)
+{
+	return get_rel_relkind(relid) == RELKIND_RELATION &&
+		get_rel_relispartition(relid) &&
+		is_chron(get_partition_parent(relid, true));
+}
+
+static bool
+names_chron(RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+
+	return OidIsValid(relid) && (is_chron(relid) || is_part_of_chron(relid));
+}
+
+static claiim_noreturn void
+refuse(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("%s is refused: Chron goes through it", what),
+			 errhint("If that is meant, SET claiim.allow_drop_chron = on first. A superuser can.")));
+}
+
+/* DETACH PARTITION, RENAME and SET SCHEMA: as good as a DROP. */
+void
+chron_guard_utility(Node *statement)
+{
+	ListCell   *cell;
+
+	if (claiim_allow_drop_chron)
+		return;
+	if (IsA(statement, RenameStmt))
+	{
+		RenameStmt *rename = (RenameStmt *) statement;
+
+		if (rename->renameType == OBJECT_TABLE &&
+			names_chron(rename->relation))
+			refuse("renaming a part of claiim.chron");
+	}
+	else if (IsA(statement, AlterObjectSchemaStmt))
+	{
+		AlterObjectSchemaStmt *move = (AlterObjectSchemaStmt *) statement;
+
+		if (move->objectType == OBJECT_TABLE && names_chron(move->relation))
+			refuse("moving a part of claiim.chron to another schema");
+	}
+	else if (IsA(statement, AlterTableStmt))
+	{
+		AlterTableStmt *alter = (AlterTableStmt *) statement;
+
+		foreach(cell, alter->cmds)
+		{
+			if (((AlterTableCmd *) lfirst(cell))->subtype == AT_DetachPartition &&
+				names_chron(alter->relation))
+				refuse("detaching a partition of claiim.chron");
+		}
+	}
+}
+
+static bool
+has_rows(Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	bool		found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static void
+object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId,
+			  void *arg)
+{
+	if (prev_object_access)
+		prev_object_access(access, classId, objectId, subId, arg);
+
+	/* Of a partitioned table the partitions, which hold the rows, go first. */
+	if (access != OAT_DROP || classId != RelationRelationId || subId != 0 ||
+		claiim_allow_drop_chron || !is_part_of_chron(objectId) ||
+		!has_rows(objectId))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("Chron has records in claiim.%s, which this would remove for good",
+					get_rel_name(objectId)),
+			 errhint("If that is meant, SET claiim.allow_drop_chron = on first. A superuser can.")));
+}
+
+void
+chron_guard_init(void)
+{
+	prev_object_access = object_access_hook;
+	object_access_hook = object_access;
 }

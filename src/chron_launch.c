@@ -24,10 +24,17 @@
 #include "compat.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
-/* A worker that has not come up after this long is given up on, in ms. */
+CLAIIM_WAIT_EVENT(wait_event_writer_start, "ClaiimWriterStart")
+CLAIIM_WAIT_EVENT(wait_event_writer_stop, "ClaiimWriterStop")
+
+/*
+ * A worker that was registered and has not come after this long is given up
+ * on, in ms.  One that has come is not: it may wait for a lock, a standby.
+ */
 #define START_TIMEOUT	10000
 
 typedef struct WriterArgs
@@ -88,7 +95,7 @@ look_or_launch(ClaiimDatabase *db)
 		return LAUNCH_RUNNING;
 
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	if (db->writer_state == WRITER_STARTING &&
+	if (db->writer_state == WRITER_STARTING && db->writer_pid == 0 &&
 		TimestampDifferenceExceeds(db->writer_started, GetCurrentTimestamp(),
 								   START_TIMEOUT))
 		db->writer_state = WRITER_NONE;
@@ -150,7 +157,7 @@ chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline)
 		if (ms <= 0)
 			break;
 		ConditionVariableTimedSleep(&db->writer_changed, Min(ms, 1000),
-									claiim_wait_event("ClaiimWriterStart"));
+									wait_event_writer_start());
 	}
 	ConditionVariableCancelSleep();
 
@@ -184,6 +191,12 @@ chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline)
 	}
 }
 
+static void
+unhold_at_exit(int code, Datum arg)
+{
+	chron_writer_unhold(DatumGetObjectId(arg));
+}
+
 /*
  * Keep the writer away from a database until chron_writer_unhold, and wait
  * until it has left.
@@ -200,7 +213,7 @@ chron_writer_hold(Oid database)
 	db->holds++;
 	LWLockRelease(claiim_shared->lock);
 
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(unhold_at_exit, ObjectIdGetDatum(database));
 	{
 		ConditionVariablePrepareToSleep(&db->writer_changed);
 		for (;;)
@@ -221,16 +234,11 @@ chron_writer_hold(Oid database)
 			if (pid != 0)
 				kill(pid, SIGTERM);
 			ConditionVariableTimedSleep(&db->writer_changed, 100,
-										claiim_wait_event("ClaiimWriterStop"));
+										wait_event_writer_stop());
 		}
 		ConditionVariableCancelSleep();
 	}
-	PG_CATCH();
-	{
-		chron_writer_unhold(database);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(unhold_at_exit, ObjectIdGetDatum(database));
 }
 
 void

@@ -33,6 +33,10 @@ static ClaiimQuery insert_query = {
 	" VALUES ($1, $2, $3, $4, now(), $5)",
 	5, {TEXTOID, INT8OID, OIDOID, OIDOID, INT8OID}, NULL
 };
+static ClaiimQuery arm_query = {
+	"SELECT claiim._arm_guards()",
+	0, {0}, NULL
+};
 static ClaiimQuery tip_query = {
 	"SELECT seq, at, link, log FROM claiim.chron ORDER BY seq DESC LIMIT 1",
 	0, {0}, NULL
@@ -58,9 +62,9 @@ chron_find_log(char log[TYPEID_MAX_LEN + 1], int64 *first_seq)
 	bool		found;
 	bool		isnull;
 
-	claiim_owner_begin(&scope, false);
+	claiim_owner_begin(&scope, true);
 	log_key(values);
-	found = claiim_query(&find_query, values, NULL, false, 1) == 1;
+	found = claiim_query(&find_query, values, NULL, true, 1) == 1;
 	if (found)
 	{
 		strlcpy(log, SPI_getvalue(SPI_tuptable->vals[0],
@@ -110,30 +114,51 @@ chron_last_acknowledged(void)
 	return seq;
 }
 
+/* In this transaction no log is open, and none can be opened before its end. */
+static bool no_log_yet = false;
+
+static void
+log_xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+		no_log_yet = false;
+}
+
+void
+chron_log_init(void)
+{
+	RegisterXactCallback(log_xact_callback, NULL);
+}
+
 /*
  * Has the log been opened, so that rows may no longer be put into the tables
- * as a restore does?  Once it has been, it stays so.
+ * as a restore does?  Once it has been, it stays so.  If not, a lock keeps it
+ * so for the rest of the transaction: a restore is either before the log, or
+ * refused.
  */
 bool
 chron_log_is_open(void)
 {
 	static uint64 open_in = 0;	/* catalog generation in which it was */
-	static TimestampTz closed_in = 0;	/* transaction in which it was not */
 	char		log[TYPEID_MAX_LEN + 1];
 	int64		first_seq;
+	LOCKTAG		tag;
 
 	(void) claiim_catalog(false);
 	if (open_in == claiim_catalog_generation())
 		return true;
-	/* One look a statement is enough for the rows of a COPY. */
-	if (closed_in == GetCurrentStatementStartTimestamp())
+	if (no_log_yet)
 		return false;
+	claiim_log_locktag(&tag);
+	(void) LockAcquire(&tag, ShareLock, false, false);
 	if (chron_find_log(log, &first_seq))
 	{
+		LockRelease(&tag, ShareLock, false);
 		open_in = claiim_catalog_generation();
 		return true;
 	}
-	closed_in = GetCurrentStatementStartTimestamp();
+	no_log_yet = true;
 	return false;
 }
 
@@ -143,12 +168,18 @@ chron_insert_log(const char *log, int64 first_seq)
 {
 	OwnerScope	scope;
 	Datum		values[5];
+	LOCKTAG		tag;
+
+	/* Not while a restore is under way. */
+	claiim_log_locktag(&tag);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 
 	claiim_owner_begin(&scope, false);
 	values[0] = CStringGetTextDatum(log);
 	log_key(&values[1]);
 	values[4] = Int64GetDatum(first_seq);
 	(void) claiim_query(&insert_query, values, NULL, false, 0);
+	(void) claiim_query(&arm_query, NULL, NULL, false, 0);
 	claiim_owner_end(&scope);
 }
 

@@ -34,6 +34,9 @@
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
+CLAIIM_WAIT_EVENT(wait_event_queue_full, "ClaiimQueueFull")
+CLAIIM_WAIT_EVENT(wait_event_chron_wait, "ClaiimChronWait")
+
 /* What this backend has reserved: all are returned if it exits. */
 #define MAX_OWN 256
 static ChronRequest *own[MAX_OWN];
@@ -72,8 +75,7 @@ pop_free(void)
 		ChronRequest *request;
 		uint64		next;
 
-		if (top == 0)
-			return NULL;
+		Assert(top != 0);		/* it was counted */
 		request = claiim_request_slot(top - 1);
 		next = ((head >> 32) + 1) << 32 |
 			(uint32) (((volatile ChronRequest *) request)->next + 1);
@@ -96,6 +98,7 @@ chron_queue_free_slot(ChronRequest *request)
 		request->next = (int) (uint32) head - 1;
 		next = ((head >> 32) + 1) << 32 | (uint32) (request->index + 1);
 	} while (!pg_atomic_compare_exchange_u64(&claiim_shared->free_head, &head, next));
+	pg_atomic_fetch_add_u32(&claiim_shared->nfree, 1);
 
 	if (pg_atomic_read_u32(&claiim_shared->slot_waiters) > 0)
 		ConditionVariableBroadcast(&claiim_shared->slot_freed);
@@ -140,21 +143,32 @@ release_at_exit(int code, Datum arg)
 static bool
 try_reserve(int n, ChronRequest **requests)
 {
+	uint32		nfree = pg_atomic_read_u32(&claiim_shared->nfree);
+
+	/* Count first, so that nothing ever has to be given back. */
+	do
+	{
+		if (nfree < (uint32) n)
+			return false;
+	} while (!pg_atomic_compare_exchange_u32(&claiim_shared->nfree, &nfree,
+											 nfree - n));
+
 	for (int i = 0; i < n; i++)
 	{
 		ChronRequest *request = pop_free();
 
-		if (request == NULL)
-		{
-			chron_queue_release(i, requests);
-			return false;
-		}
 		pg_atomic_write_u32(&request->state, REQUEST_FILLING);
 		request->owner = MyProc;
 		requests[i] = request;
 		own[nown++] = request;
 	}
 	return true;
+}
+
+static void
+stop_waiting(int code, Datum arg)
+{
+	pg_atomic_fetch_sub_u32(&claiim_shared->slot_waiters, 1);
 }
 
 /*
@@ -182,7 +196,7 @@ chron_queue_reserve(int n, ChronRequest **requests, TimestampTz deadline)
 		return;
 
 	pg_atomic_fetch_add_u32(&claiim_shared->slot_waiters, 1);
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(stop_waiting, (Datum) 0);
 	{
 		ConditionVariablePrepareToSleep(&claiim_shared->slot_freed);
 		while (!(done = try_reserve(n, requests)))
@@ -192,15 +206,12 @@ chron_queue_reserve(int n, ChronRequest **requests, TimestampTz deadline)
 			if (ms <= 0)
 				break;
 			ConditionVariableTimedSleep(&claiim_shared->slot_freed, ms,
-										claiim_wait_event("ClaiimQueueFull"));
+										wait_event_queue_full());
 		}
 		ConditionVariableCancelSleep();
 	}
-	PG_FINALLY();
-	{
-		pg_atomic_fetch_sub_u32(&claiim_shared->slot_waiters, 1);
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(stop_waiting, (Datum) 0);
+	stop_waiting(0, (Datum) 0);
 
 	if (!done)
 		ereport(ERROR,
@@ -226,6 +237,7 @@ chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests)
 		uint32		head = pg_atomic_read_u32(&db->queue_head);
 
 		pg_atomic_write_u32(&request->state, REQUEST_QUEUED);
+		pg_atomic_fetch_add_u32(&db->queue_length, 1);
 		do
 			request->next = (int) head - 1;
 		while (!pg_atomic_compare_exchange_u32(&db->queue_head, &head,
@@ -238,11 +250,11 @@ chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests)
 		SetLatch(&writer->procLatch);
 }
 
-/* Is there anything to take? */
-bool
-chron_queue_is_empty(ClaiimDatabase *db)
+/* How many wait to be taken. */
+int
+chron_queue_length(ClaiimDatabase *db)
 {
-	return pg_atomic_read_u32(&db->queue_head) == 0;
+	return (int) pg_atomic_read_u32(&db->queue_length);
 }
 
 static bool
@@ -258,7 +270,7 @@ all_finished(int n, ChronRequest **requests)
  * Wait until the writer has finished all of them, in whatever way.  Starts a
  * writer if there is none, also if it goes away while we wait.
  *
- * Errors: 08007 at the deadline (the decisions may be recorded, but they are
+ * Errors: 40003 at the deadline (the decisions may be recorded, but they are
  * not answered); those of chron_ensure_writer; a cancel.
  */
 void
@@ -277,17 +289,27 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 		ms = milliseconds_until(deadline);
 		if (ms <= 0)
 			ereport(ERROR,
-					(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
+					(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 					 errmsg("no answer: the decision could not be confirmed as recorded within claiim.queue_timeout"),
 					 errdetail("It may have been recorded; it was not answered, so the action must not run."),
 					 errhint("Look for a long-held lock on claiim.chron, a missing synchronous standby, or a slow disk.")));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 ms, claiim_wait_event("ClaiimChronWait"));
+						 ms, wait_event_chron_wait());
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
 	pg_read_barrier();
+}
+
+/* The writer's room for those whom it wakes; nothing there may fail. */
+static PGPROC **wake = NULL;
+
+void
+chron_queue_writer_init(void)
+{
+	wake = MemoryContextAlloc(TopMemoryContext,
+							  sizeof(PGPROC *) * claiim_shared->nslots);
 }
 
 /*
@@ -310,6 +332,8 @@ chron_queue_take(ClaiimDatabase *db, ChronRequest **requests)
 		head = (uint32) (request->next + 1);
 		requests[n++] = request;
 	}
+	/* Counted before it is queued, so the length is never too small. */
+	pg_atomic_fetch_sub_u32(&db->queue_length, n);
 	for (int i = 0; i < n / 2; i++)
 	{
 		ChronRequest *swap = requests[i];
@@ -327,12 +351,7 @@ chron_queue_take(ClaiimDatabase *db, ChronRequest **requests)
 void
 chron_queue_finish(int n, ChronRequest **requests, const RequestState *states)
 {
-	static PGPROC **wake = NULL;
 	int			nwake = 0;
-
-	if (wake == NULL)
-		wake = MemoryContextAlloc(TopMemoryContext,
-								  sizeof(PGPROC *) * claiim_shared->nslots);
 
 	for (int i = 0; i < n; i++)
 	{

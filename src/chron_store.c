@@ -39,7 +39,6 @@ struct ChronInserter
 	int64		until_us;
 	EState	   *estate;
 	ResultRelInfo *result_rel;
-	BulkInsertState bulk;
 	AttrNumber	column_of[CHRON_FIELD_LAST + 1];
 	AttrNumber	leaf_column;
 	AttrNumber	link_column;
@@ -121,7 +120,7 @@ flush(ChronInserter *inserter)
 
 	table_multi_insert(inserter->partition, inserter->slots,
 					   inserter->nbuffered, GetCurrentCommandId(true), 0,
-					   inserter->bulk);
+					   NULL);
 	for (int i = 0; i < inserter->nbuffered; i++)
 	{
 		(void) claiim_insert_index_entries(inserter->result_rel,
@@ -142,7 +141,6 @@ close_partition(ChronInserter *inserter)
 	for (int i = 0; i < inserter->nslots; i++)
 		ExecDropSingleTupleTableSlot(inserter->slots[i]);
 	inserter->nslots = 0;
-	FreeBulkInsertState(inserter->bulk);
 	ExecCloseIndices(inserter->result_rel);
 	FreeExecutorState(inserter->estate);
 	table_close(inserter->partition, NoLock);
@@ -157,6 +155,12 @@ open_partition(ChronInserter *inserter, int64 unix_us)
 	TupleDesc	desc;
 
 	inserter->partition = table_open(relid, RowExclusiveLock);
+	if (inserter->partition->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("partition claiim.%s is not logged: a record in it would not survive a crash",
+						RelationGetRelationName(inserter->partition)),
+				 errhint("ALTER TABLE ... SET LOGGED.")));
 	desc = RelationGetDescr(inserter->partition);
 	map_columns(desc, inserter->column_of);
 	inserter->leaf_column = find_column(desc, "leaf", BYTEAOID);
@@ -166,7 +170,6 @@ open_partition(ChronInserter *inserter, int64 unix_us)
 	inserter->result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(inserter->result_rel, inserter->partition, 1, NULL, 0);
 	ExecOpenIndices(inserter->result_rel, false);
-	inserter->bulk = GetBulkInsertState();
 }
 
 static Datum
@@ -205,6 +208,25 @@ fill_values(ChronInserter *inserter, const uint8 *fields, size_t len,
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("a record for Chron is malformed")));
+}
+
+/*
+ * A partition is found by its name.  One that was attached by hand could have
+ * other bounds, and then readers would not look there for what is in it.
+ * Once for each partition, while nothing about the table changes.
+ */
+static void
+check_bounds(ChronInserter *inserter, TupleTableSlot *slot)
+{
+	static Oid	checked = InvalidOid;
+	static uint64 checked_in = 0;
+
+	if (checked == RelationGetRelid(inserter->partition) &&
+		checked_in == claiim_catalog_generation())
+		return;
+	ExecPartitionCheck(inserter->result_rel, slot, inserter->estate, true);
+	checked = RelationGetRelid(inserter->partition);
+	checked_in = claiim_catalog_generation();
 }
 
 /*
@@ -249,6 +271,7 @@ chron_insert(ChronInserter *inserter, int64 unix_us,
 												 CHRON_HASH_LEN));
 	slot->tts_isnull[inserter->link_column - 1] = false;
 	ExecStoreVirtualTuple(slot);
+	check_bounds(inserter, slot);
 	inserter->nbuffered++;
 	MemoryContextSwitchTo(caller);
 }

@@ -19,6 +19,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(claiim_verify);
@@ -63,6 +64,16 @@ column(HeapTuple tuple, TupleDesc desc, const char *name)
 	return SPI_getbinval(tuple, desc, SPI_fnumber(desc, name), &isnull);
 }
 
+static int
+live_columns(TupleDesc desc)
+{
+	int			n = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		n += !TupleDescAttr(desc, i)->attisdropped;
+	return n;
+}
+
 /* One row; false at the first fault. */
 static bool
 check_row(Walk *walk, HeapTuple tuple, TupleDesc desc, StringInfo buffer)
@@ -86,6 +97,12 @@ check_row(Walk *walk, HeapTuple tuple, TupleDesc desc, StringInfo buffer)
 		return false;
 	}
 
+	/* Every field, the leaf and the link; a record can say nothing else. */
+	if (walk->records == 0 && live_columns(desc) != CHRON_FIELD_LAST + 2)
+	{
+		found(walk, seq, "claiim.chron has a column that is no field of a record");
+		return false;
+	}
 	chron_encode_row(tuple, desc, buffer, &enc);
 	if (!chron_leaf_hash(&enc, NULL, 0, 0, leaf) ||
 		!chron_link_hash(walk->last_link, leaf, walk->last_link))
@@ -125,6 +142,41 @@ check_end(Walk *walk)
 		snprintf(walk->problem, sizeof(walk->problem),
 				 "it is missing: Chron went at least as far as record %lld",
 				 (long long) expected);
+	}
+}
+
+/*
+ * The walk went by an index.  A row that the index does not have is seen by
+ * whoever reads the table without it, so the table must not have more.
+ */
+static void
+check_count(Walk *walk)
+{
+	static const char *const by_index[] = {
+		"enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan"
+	};
+	OwnerScope	scope;
+	bool		isnull;
+	int64		count;
+
+	claiim_owner_begin(&scope, true);
+	for (int i = 0; i < (int) lengthof(by_index); i++)
+		(void) set_config_option(by_index[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_execute_with_args("SELECT count(*) FROM claiim.chron WHERE seq <= $1",
+							  1, (Oid[1]) {INT8OID},
+							  (Datum[1]) {Int64GetDatum(walk->last_seq)},
+							  NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not count the records");
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 1, &isnull));
+	claiim_owner_end(&scope);
+	if (count != walk->records)
+	{
+		found(walk, walk->last_seq, "");
+		snprintf(walk->problem, sizeof(walk->problem),
+				 "the table has %lld rows up to here, its index shows %lld",
+				 (long long) count, (long long) walk->records);
 	}
 }
 
@@ -169,6 +221,8 @@ walk_chron(Walk *walk)
 	claiim_owner_end(&scope);
 	if (good)
 		check_end(walk);
+	if (walk->problem[0] == '\0')
+		check_count(walk);
 }
 
 /*

@@ -24,6 +24,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+CLAIIM_WAIT_EVENT(wait_event_writer_main, "ClaiimWriterMain")
+
 /* How long a batch waits for a lock on Chron that somebody else holds. */
 #define LOCK_TIMEOUT	"2s"
 
@@ -74,6 +76,17 @@ leave_error(const char *message)
 	LWLockRelease(claiim_shared->lock);
 }
 
+/*
+ * Weaker than this no answer may be; stronger is the DBA's choice.  Again
+ * after every reload, which may have weakened it.
+ */
+static void
+pin_durability(void)
+{
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 /* This process's settings, whatever the database's or the cluster's are. */
 static void
 pin_settings(void)
@@ -89,14 +102,15 @@ pin_settings(void)
 		{"row_security", "off"},
 		{"timezone", "UTC"},
 		{"zero_damaged_pages", "off"},
+		{"default_table_access_method", "heap"},
+		{"default_tablespace", ""},
+		CLAIIM_TIMEOUT_SETTINGS
 	};
 
 	for (int i = 0; i < (int) lengthof(pinned); i++)
 		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 
-	/* Weaker than this no answer may be; stronger is the DBA's choice. */
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+	pin_durability();
 	if (!enableFsync)
 		ereport(WARNING,
 				(errmsg("Chron's writer runs with fsync off: an acknowledged decision can be lost in a crash of the machine")));
@@ -106,16 +120,27 @@ pin_settings(void)
  * Life
  */
 
-static void
+/* Ready; false if this start was given up on meanwhile. */
+static bool
 announce(void)
 {
+	bool		mine;
+
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	my_db->writer_state = WRITER_RUNNING;
-	my_db->writer_retry_at = 0;
-	my_db->writer_error[0] = '\0';
+	mine = my_db->writer_generation == my_generation &&
+		my_db->writer_proc == MyProc;
+	if (mine)
+	{
+		my_db->writer_state = WRITER_RUNNING;
+		my_db->writer_retry_at = 0;
+		my_db->writer_error[0] = '\0';
+	}
 	LWLockRelease(claiim_shared->lock);
+	if (!mine)
+		return false;
 	ConditionVariableBroadcast(&my_db->writer_changed);
 	chron_queue_wake_all(my_db);
+	return true;
 }
 
 /* Is the extension still here, and a database that may be written to? */
@@ -168,6 +193,7 @@ claiim_writer_main(Datum main_arg)
 
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	claiim_am_writer = true;
+	chron_queue_writer_init();
 	pin_settings();
 	pgstat_report_appname("claiim writer");
 	context = AllocSetContextCreate(TopMemoryContext, "claiim writer",
@@ -176,7 +202,7 @@ claiim_writer_main(Datum main_arg)
 
 	PG_TRY();
 	{
-		chron_batch_start(my_db);
+		chron_batch_start(my_db, my_generation);
 	}
 	PG_CATCH();
 	{
@@ -188,7 +214,8 @@ claiim_writer_main(Datum main_arg)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	announce();
+	if (!announce())
+		proc_exit(0);
 
 	for (;;)
 	{
@@ -200,14 +227,19 @@ claiim_writer_main(Datum main_arg)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+			pin_durability();
 		}
 
 		/* A transaction's end leaves us in TopMemoryContext. */
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(context);
-		if (!chron_queue_is_empty(my_db) || my_db->acts_waiting)
+		if (chron_queue_length(my_db) > 0 || my_db->acts_waiting)
 		{
-			if (chron_batch_run())
+			bool		good = chron_batch_run();
+
+			/* Without this nobody would ever vacuum or analyze Chron. */
+			(void) pgstat_report_stat(false);
+			if (good)
 				continue;
 			if (!still_wanted())
 				proc_exit(0);
@@ -216,11 +248,9 @@ claiim_writer_main(Datum main_arg)
 		else
 			wait = IDLE_TIMEOUT;
 
-		/* Without this nobody would ever vacuum or analyze Chron. */
-		(void) pgstat_report_stat(false);
 		events = WaitLatch(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						   wait, claiim_wait_event("ClaiimWriterMain"));
+						   wait, wait_event_writer_main());
 		ResetLatch(MyLatch);
 		if ((events & WL_TIMEOUT) && wait == IDLE_TIMEOUT)
 		{

@@ -28,12 +28,15 @@ _PG_init(void)
 	claiim_catalog_init();
 	claiim_identity_init();
 	claiim_governance_init();
+	chron_log_init();
 
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
 	claiim_shmem_init();
 	claiim_hooks_init();
+	chron_guard_init();
+	claiim_log_mask_init();
 }
 
 /*

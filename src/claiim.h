@@ -33,7 +33,6 @@
 #define CLAIIM_MAX_AGENT	128
 #define CLAIIM_MAX_ACTION	256
 #define CLAIIM_MAX_TARGET	1024
-#define CLAIIM_MAX_TOKEN	128
 #define CLAIIM_MAX_SESSION	TYPEID_MAX_LEN
 #define CLAIIM_MAX_CONTEXT	8192
 
@@ -70,6 +69,7 @@ typedef struct ClaiimDatabase
 
 	/* Waiting requests, the latest first: a slot's index plus one, or 0. */
 	pg_atomic_uint32 queue_head;
+	pg_atomic_uint32 queue_length;
 
 	/* The rest is guarded by ClaiimShared.lock. */
 	bool		acts_waiting;	/* committed acts may be in the outbox */
@@ -95,6 +95,7 @@ typedef struct ClaiimShared
 	LWLock	   *lock;
 	int			nslots;
 	pg_atomic_uint64 free_head; /* see chron_queue.c */
+	pg_atomic_uint32 nfree;		/* never more than are on the list */
 	pg_atomic_uint32 slot_waiters;
 	ConditionVariable slot_freed;
 	int			ndatabases;
@@ -112,6 +113,14 @@ extern void claiim_require_preload(void);
 
 /* hooks.c */
 extern void claiim_hooks_init(void);
+
+/* chron_guard.c */
+struct Node;
+extern void chron_guard_init(void);
+extern void chron_guard_utility(struct Node *statement);
+
+/* log_mask.c */
+extern void claiim_log_mask_init(void);
 
 /* catalog.c */
 typedef enum ClaiimTable
@@ -183,6 +192,8 @@ extern char *claiim_text_arg(text *value, const char *what, size_t max,
 #define CLAIIM_TOKEN_ID_LEN (3 + 1 + TYPEID_SUFFIX_LEN)
 
 extern void claiim_hide_statement(ErrorContextCallback *callback);
+extern bool claiim_has_token(const char *text, size_t len);
+extern void claiim_mask_tokens(char *text);
 extern bool claiim_token_split(const char *token, size_t len,
 							   char token_id[CLAIIM_TOKEN_ID_LEN + 1]);
 extern void claiim_token_digest(const char *token, size_t len,
@@ -219,6 +230,7 @@ typedef struct AgentEntry
 	TokenEntry *tokens;			/* those that were used and found */
 } AgentEntry;
 
+extern void directory_forget(void);
 extern AgentEntry *directory_agent(const char *agent, uint64 epoch);
 extern TokenEntry *directory_token(AgentEntry *entry, const char *token_id);
 extern const char *directory_target_org(const char *target, size_t len);
@@ -245,7 +257,9 @@ extern const char *claiim_session_user_name(void);
 /* governance.c */
 extern void claiim_governance_init(void);
 extern bool claiim_governing(void);
+extern void claiim_refuse_governing(const char *what);
 extern void claiim_batch_locktag(LOCKTAG *tag);
+extern void claiim_log_locktag(LOCKTAG *tag);
 extern const char *claiim_client_address(void);
 
 /*
@@ -303,7 +317,8 @@ extern void chron_queue_free_slot(ChronRequest *request);
 extern TimestampTz chron_queue_deadline(void);
 
 /* The writer's side. */
-extern bool chron_queue_is_empty(ClaiimDatabase *db);
+extern void chron_queue_writer_init(void);
+extern int	chron_queue_length(ClaiimDatabase *db);
 extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests);
 extern void chron_queue_finish(int n, ChronRequest **requests,
 							   const RequestState *states);
@@ -317,7 +332,7 @@ extern void chron_writer_unhold(Oid database);
 extern void chron_writer_args(Oid *database, uint64 *generation);
 
 /* chron_batch.c */
-extern void chron_batch_start(ClaiimDatabase *db);
+extern void chron_batch_start(ClaiimDatabase *db, uint64 generation);
 extern bool chron_batch_run(void);
 extern void chron_batch_ensure_partitions(void);
 extern void chron_batch_abandon(void);
@@ -335,6 +350,7 @@ typedef struct ChronTip
 	char		log[TYPEID_MAX_LEN + 1];
 } ChronTip;
 
+extern void chron_log_init(void);
 extern bool chron_log_is_open(void);
 extern int64 chron_last_log_start(void);
 extern int64 chron_last_acknowledged(void);

@@ -17,6 +17,13 @@
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 
+/*
+ * 16 moved VARDATA and its like into a header of their own (d952373a987).
+ */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "claiim needs PostgreSQL 15 or later"
 #endif
@@ -36,9 +43,39 @@
  * 17 lets an extension name its wait events (c9af054653077).
  */
 #if PG_VERSION_NUM >= 170000
-#define claiim_wait_event(name) WaitEventExtensionNew(name)
+static inline uint32
+claiim_wait_event_number(uint32 *number, const char *name)
+{
+	if (*number == 0)
+		*number = WaitEventExtensionNew(name);
+	return *number;
+}
+#define CLAIIM_WAIT_EVENT(function, name) \
+	static uint32 function(void) \
+	{ static uint32 number = 0; return claiim_wait_event_number(&number, name); }
 #else
-#define claiim_wait_event(name) PG_WAIT_EXTENSION
+#define CLAIIM_WAIT_EVENT(function, name) \
+	static uint32 function(void) { return PG_WAIT_EXTENSION; }
+#endif
+
+/*
+ * 17 added transaction_timeout (51efe38cb92); one of the database's must not
+ * end the writer.
+ */
+#if PG_VERSION_NUM >= 170000
+#define CLAIIM_TIMEOUT_SETTINGS {"transaction_timeout", "0"},
+#else
+#define CLAIIM_TIMEOUT_SETTINGS
+#endif
+
+/*
+ * 18 replaced pg_attribute_noreturn() by pg_noreturn, which stands before
+ * the type (3691edfab97).
+ */
+#if PG_VERSION_NUM >= 180000
+#define claiim_noreturn pg_noreturn
+#else
+#define claiim_noreturn pg_attribute_noreturn()
 #endif
 
 /*

@@ -97,6 +97,13 @@ reset_directory(void)
 						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
+/* What is cached must not be used again. */
+void
+directory_forget(void)
+{
+	agents = NULL;
+}
+
 /* Column "column" of row "row" as a string kept in the directory, or NULL. */
 static char *
 keep_text(uint64 row, int column)
@@ -329,6 +336,8 @@ directory_agent(const char *agent, uint64 epoch)
 	OwnerScope	scope;
 	volatile bool found = false;
 
+	/* Nobody may decide by, or keep, what is not committed. */
+	claiim_refuse_governing("the gate");
 	(void) claiim_catalog(false);
 	if (agents == NULL || directory_epoch != epoch ||
 		directory_catalog != claiim_catalog_generation())

@@ -16,6 +16,7 @@
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
+#include "compat.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -26,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -113,6 +115,47 @@ check_item(const Asked *item)
 				 errhint("Expected segments joined by \"/\", such as support/tickets/81.")));
 }
 
+static claiim_noreturn void
+context_too_large(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("context is too large"),
+			 errdetail("At most %d bytes of JSON text are accepted.",
+					   CLAIIM_MAX_CONTEXT)));
+}
+
+/*
+ * A lower bound of the text's size, found without making the text: a number
+ * of a few bytes, such as 1e100000, is a text of a hundred thousand.
+ */
+static void
+check_context_size(Jsonb *context)
+{
+	JsonbIterator *it = JsonbIteratorInit(&context->root);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	size_t		size = 0;
+
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		if (token != WJB_KEY && token != WJB_VALUE && token != WJB_ELEM)
+			continue;
+		if (value.type == jbvString)
+			size += value.val.string.len;
+		else if (value.type == jbvNumeric)
+		{
+			char	   *number = DatumGetCString(DirectFunctionCall1(numeric_out,
+																	 NumericGetDatum(value.val.numeric)));
+
+			size += strlen(number);
+			pfree(number);
+		}
+		if (size > CLAIIM_MAX_CONTEXT)
+			context_too_large();
+	}
+}
+
 /* The arguments that both functions have in the same places. */
 static void
 read_common(FunctionCallInfo fcinfo, Question *question)
@@ -138,15 +181,17 @@ read_common(FunctionCallInfo fcinfo, Question *question)
 	{
 		Jsonb	   *context = PG_GETARG_JSONB_P(5);
 
+		check_context_size(context);
 		question->context = JsonbToCString(NULL, &context->root,
 										   VARSIZE(context));
 		question->context_len = strlen(question->context);
 		if (question->context_len > CLAIIM_MAX_CONTEXT)
+			context_too_large();
+		if (claiim_has_token(question->context, question->context_len))
 			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("context is too large"),
-					 errdetail("It has %zu bytes; at most %d are accepted.",
-							   question->context_len, CLAIIM_MAX_CONTEXT)));
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("context contains a token"),
+					 errhint("Pass it as the argument \"token\"; everything else is recorded as it is.")));
 	}
 }
 
@@ -450,6 +495,11 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 		left[nleft++] = i;
 	}
 
+	/*
+	 * Without a writer nothing is taken: what is left in a queue that nobody
+	 * empties would be missing to every other database.
+	 */
+	chron_ensure_writer(db, deadline);
 	chron_queue_reserve(nleft, requests, deadline);
 	PG_TRY();
 	{
@@ -484,12 +534,7 @@ require_gate(void)
 {
 	claiim_require_preload();
 	(void) claiim_catalog(false);
-	if (claiim_governing())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("claiim_check cannot run in a transaction with uncommitted governance acts"),
-				 errdetail("It would decide by what may be rolled back."),
-				 errhint("Commit first.")));
+	claiim_refuse_governing("claiim_check");
 }
 
 static HeapTuple *
@@ -517,7 +562,7 @@ answer_all(const Question *question)
  * Errors: 22004 NULL agent, action or target; 22023 malformed name; 54000
  * too large; 55000 not preloaded, or the transaction has uncommitted
  * governance in it; 25006 on a standby; 53400 queue full or no worker slot;
- * 57P03 no writer; 08007 not confirmed in time; what the writer met.
+ * 57P03 no writer; 40003 not confirmed in time; what the writer met.
  */
 Datum
 claiim_check(PG_FUNCTION_ARGS)

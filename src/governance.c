@@ -35,6 +35,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -47,14 +48,21 @@ PG_FUNCTION_INFO_V1(claiim_guard_governed);
 /* Largest act that Chron takes, in bytes of its detail. */
 #define MAX_DETAIL	(1024 * 1024)
 
-static bool governing = false;
+/*
+ * The subtransaction that the first act was in, which the whole transaction's
+ * governing hangs on: if it is rolled back, the act never was.
+ */
+static SubTransactionId governing_in = InvalidSubTransactionId;
+
+/* Only this file writes the outbox. */
+static bool writing_outbox = false;
 
 /*
  * Acts of different transactions are recorded in the order of their commits,
  * which their own times do not tell; this time is taken under the batch lock.
  */
 static ClaiimQuery outbox_commit = {
-	"UPDATE claiim.outbox SET committed_at = clock_timestamp()"
+	"UPDATE claiim.outbox SET committed_at = (SELECT clock_timestamp())"
 	" WHERE xact = pg_current_xact_id()",
 	0, {0}, NULL
 };
@@ -71,14 +79,36 @@ static ClaiimQuery outbox_insert = {
 bool
 claiim_governing(void)
 {
-	return governing;
+	return governing_in != InvalidSubTransactionId;
 }
 
-/* An advisory lock whose class no SQL function can name. */
+/*
+ * Errors: 55000 in a transaction with uncommitted governance.
+ */
+void
+claiim_refuse_governing(const char *what)
+{
+	if (claiim_governing())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s cannot run in a transaction with uncommitted governance acts",
+						what),
+				 errdetail("It would decide by what may be rolled back."),
+				 errhint("Commit first.")));
+}
+
+/* Advisory locks of a class that no SQL function can name. */
 void
 claiim_batch_locktag(LOCKTAG *tag)
 {
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0xC1A11Fu, 1, 0xC1);
+}
+
+/* Held by whoever relies on there being no log yet; see chron_log.c. */
+void
+claiim_log_locktag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0xC1A11Fu, 2, 0xC1);
 }
 
 static void
@@ -87,7 +117,6 @@ governing_committed(void)
 	ClaiimDatabase *db = claiim_find_database(MyDatabaseId);
 	Latch	   *latch = NULL;
 
-	governing = false;
 	if (db == NULL)
 		return;					/* not preloaded: nobody caches across */
 	pg_atomic_fetch_add_u64(&db->epoch, 1);
@@ -101,12 +130,36 @@ governing_committed(void)
 }
 
 static void
+forget_acts(void)
+{
+	governing_in = InvalidSubTransactionId;
+	writing_outbox = false;
+}
+
+static void
+governance_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+							SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		writing_outbox = false;
+	if (governing_in != mySubid)
+		return;
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		directory_forget();
+		forget_acts();
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		governing_in = parentSubid;
+}
+
+static void
 governance_xact_callback(XactEvent event, void *arg)
 {
 	LOCKTAG		tag;
 	OwnerScope	scope;
 
-	if (!governing)
+	if (!claiim_governing())
 		return;
 	switch (event)
 	{
@@ -115,15 +168,25 @@ governance_xact_callback(XactEvent event, void *arg)
 			(void) LockAcquire(&tag, ExclusiveLock, false, false);
 			PushActiveSnapshot(GetTransactionSnapshot());
 			claiim_owner_begin(&scope, false);
+			writing_outbox = true;
 			(void) claiim_query(&outbox_commit, NULL, NULL, false, 0);
+			writing_outbox = false;
 			claiim_owner_end(&scope);
 			PopActiveSnapshot();
+
+			/* What returns as done must be as durable as a decision. */
+			if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+				(void) set_config_option("synchronous_commit", "on",
+										 PGC_USERSET, PGC_S_SESSION,
+										 GUC_ACTION_LOCAL, true, 0, false);
 			break;
 		case XACT_EVENT_COMMIT:
 			governing_committed();
+			forget_acts();
 			break;
 		case XACT_EVENT_ABORT:
-			governing = false;
+			directory_forget();
+			forget_acts();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			ereport(ERROR,
@@ -140,6 +203,7 @@ void
 claiim_governance_init(void)
 {
 	RegisterXactCallback(governance_xact_callback, NULL);
+	RegisterSubXactCallback(governance_subxact_callback, NULL);
 }
 
 /*
@@ -224,18 +288,46 @@ claiim_act(PG_FUNCTION_ARGS)
 	/* The writer should be there, but a kill switch must work without it. */
 	chron_try_start_writer(claiim_my_database());
 
-	governing = true;
 	claiim_owner_begin(&scope, false);
+	writing_outbox = true;
 	(void) claiim_query(&outbox_insert, values, nulls, false, 0);
+	writing_outbox = false;
 	claiim_owner_end(&scope);
+	if (!claiim_governing())
+		governing_in = GetCurrentSubTransactionId();
 	PG_RETURN_VOID();
+}
+
+static bool
+may_change(TriggerEvent event, Relation relation)
+{
+	const ClaiimCatalog *catalog = claiim_catalog(false);
+	bool		owner = GetUserId() == catalog->owner;
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(event))
+		return false;
+	if (claiim_am_writer)
+		return true;
+
+	/* The functions of governance run as the owner; nobody else is let in. */
+	if (RelationGetRelid(relation) == catalog->tables[TABLE_OUTBOX] ?
+		writing_outbox : (owner && claiim_governing()))
+		return true;
+
+	/*
+	 * Last, for it takes a lock that the writer wants when it opens a log,
+	 * and holds the batch lock; who is governing will want that.
+	 */
+	return TRIGGER_FIRED_BY_INSERT(event) && !claiim_governing() &&
+		(owner || superuser()) && !chron_log_is_open();
 }
 
 /*
  * claiim._guard_governed(): trigger on every governed table
  *
- * Lets through what follows an act in its transaction, what the writer
- * does, and the INSERTs of a restore (no log is open in this database yet).
+ * Lets through what claiim's functions do after an act in the same
+ * transaction, what the writer does, and the INSERTs of a restore (no log is
+ * open in this database yet).  The outbox is claiim_act's and the writer's.
  *
  * Errors: 42501 for everything else, by whomever.
  */
@@ -249,9 +341,7 @@ claiim_guard_governed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("this function can only be called as a trigger")));
 
-	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) ||
-		!(governing || claiim_am_writer ||
-		  (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) && !chron_log_is_open())))
+	if (!may_change(trigdata->tg_event, trigdata->tg_relation))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("table claiim.%s cannot be changed directly",

@@ -177,14 +177,15 @@ claiim_authenticate(PG_FUNCTION_ARGS)
 
 	claiim_hide_statement(&callback);
 	claiim_require_preload();
+	claiim_refuse_governing("claiim_authenticate");
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("agent and token must not be null")));
 	agent = claiim_text_arg(PG_GETARG_TEXT_PP(0), "agent", CLAIIM_MAX_AGENT,
 							&agent_len);
-	token = claiim_text_arg(PG_GETARG_TEXT_PP(1), "token", CLAIIM_MAX_TOKEN,
-							&token_len);
+	token = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	token_len = strlen(token);
 
 	forget();
 	db = claiim_my_database();

@@ -10,26 +10,14 @@
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
+#include "compat.h"
 
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
+#include "text.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(claiim_name_check);
 PG_FUNCTION_INFO_V1(claiim_pattern_check);
-
-/*
- * A control character: C0, DEL, C1, the line and paragraph separators, and
- * the bidirectional overrides, which make a record read as what it is not.
- */
-static bool
-is_control(pg_wchar c)
-{
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
-		c == 0x2028 || c == 0x2029 ||
-		(c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-		c == 0x200e || c == 0x200f || c == 0xfeff;
-}
 
 /*
  * Raises 22023 unless "value" can stand as the name of a "what".
@@ -37,8 +25,7 @@ is_control(pg_wchar c)
 void
 claiim_check_name(const char *what, const char *value, size_t len, size_t max)
 {
-	const char *p = value;
-	const char *end = value + len;
+	size_t		at = 0;
 
 	if (len == 0)
 		ereport(ERROR,
@@ -50,24 +37,27 @@ claiim_check_name(const char *what, const char *value, size_t len, size_t max)
 				 errmsg("%s is too long", what),
 				 errdetail("It has %zu bytes; at most %zu are accepted.",
 						   len, max)));
-	if (value[0] == ' ' || end[-1] == ' ')
+	if (claiim_has_token(value, len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must not begin or end with a space", what)));
-	while (p < end)
+				 errmsg("%s contains a token", what),
+				 errhint("Pass it as the argument \"token\"; everything else is recorded as it is.")));
+	if (!text_is_trimmed(value, len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not begin or end with white space", what)));
+	while (at < len)
 	{
-		int			n = pg_utf_mblen((const unsigned char *) p);
+		uint32_t	c;
+		size_t		width = utf8_decode(value + at, len - at, &c);
 
-		if (p + n > end ||
-			!pg_utf8_islegal((const unsigned char *) p, n) ||
-			is_control(utf8_to_unicode((const unsigned char *) p)))
+		if (width == 0 || code_point_is_control(c))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s contains a control character or is not valid UTF-8",
+					 errmsg("%s contains a control or invisible character, or is not valid UTF-8",
 							what),
-					 errdetail("The fault is at byte %d.",
-							   (int) (p - value) + 1)));
-		p += n;
+					 errdetail("The fault is at byte %zu.", at + 1)));
+		at += width;
 	}
 }
 
@@ -77,11 +67,9 @@ claiim_check_name(const char *what, const char *value, size_t len, size_t max)
 char *
 claiim_text_arg(text *value, const char *what, size_t max, size_t *len)
 {
-	char	   *result = text_to_cstring(value);
-
 	*len = VARSIZE_ANY_EXHDR(value);
-	claiim_check_name(what, result, *len, max);
-	return result;
+	claiim_check_name(what, VARDATA_ANY(value), *len, max);
+	return text_to_cstring(value);
 }
 
 /*

@@ -16,6 +16,7 @@
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
+#include "compat.h"
 
 #include <openssl/evp.h>
 
@@ -98,7 +99,7 @@ arena_in_context(MemoryContext context)
  * Errors of the parser
  */
 
-static void pg_attribute_noreturn()
+static claiim_noreturn void
 document_error(const char *what, const PolicyError *error)
 {
 	ereport(ERROR,

@@ -71,6 +71,7 @@ shmem_startup(void)
 		claiim_shared->nslots = claiim_queue_size;
 		claiim_shared->ndatabases = claiim_max_databases;
 		pg_atomic_init_u64(&claiim_shared->free_head, 0);
+		pg_atomic_init_u32(&claiim_shared->nfree, 0);
 		pg_atomic_init_u32(&claiim_shared->slot_waiters, 0);
 		ConditionVariableInit(&claiim_shared->slot_freed);
 		for (i = 0; i < claiim_max_databases; i++)
@@ -78,6 +79,7 @@ shmem_startup(void)
 			ClaiimDatabase *db = &claiim_shared->databases[i];
 
 			pg_atomic_init_u32(&db->queue_head, 0);
+			pg_atomic_init_u32(&db->queue_length, 0);
 			pg_atomic_init_u64(&db->epoch, 1);
 			ConditionVariableInit(&db->writer_changed);
 		}

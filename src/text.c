@@ -82,16 +82,19 @@ utf8_clip(const char *text, size_t len, size_t max)
 
 /*
  * C0, DEL and C1; the line and paragraph separators, which end a line for
- * some readers and not for others; the bidirectional controls and the byte
- * order mark, which make a text read as what it is not.
+ * some readers and not for others; the bidirectional controls, which make a
+ * text read as what it is not; and what shows as nothing at all, so that two
+ * names look the same and are not.
  */
 bool
 code_point_is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ||
-		c == 0x200e || c == 0x200f || c == 0x2028 || c == 0x2029 ||
-		(c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-		c == 0xfeff;
+		c == 0xad || c == 0x61c || c == 0x180e ||
+		(c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 ||
+		(c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+		c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+		(c >= 0xe0000 && c <= 0xe007f);
 }
 
 /* Unicode's White_Space, except what is a control character already. */

@@ -11,6 +11,7 @@
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
+#include "compat.h"
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -42,7 +43,7 @@ static struct stat secret_stat;
  * To the caller the reason; to the log also which file, and what the system
  * said of it.
  */
-static void pg_attribute_noreturn()
+static claiim_noreturn void
 secret_error(const char *why, int saved_errno)
 {
 	errno = saved_errno;
@@ -188,6 +189,49 @@ claiim_token_split(const char *token, size_t len,
 	memcpy(token_id, token, CLAIIM_TOKEN_ID_LEN);
 	token_id[CLAIIM_TOKEN_ID_LEN] = '\0';
 	return true;
+}
+
+/*
+ * Where a token stands in a text; NULL if none does.  By its form alone, so
+ * that it is found whether or not it was ever issued.
+ */
+static char *
+find_token(const char *text, size_t len)
+{
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
+	size_t		size = CLAIIM_TOKEN_ID_LEN + 1 + TOKEN_RANDOM_CHARS;
+	const char *at = text;
+	const char *end = text + len;
+
+	while (end - at >= (ptrdiff_t) size &&
+		   (at = memchr(at, 'c', end - at - size + 1)) != NULL)
+	{
+		if (memcmp(at, "ctk_", 4) == 0 &&
+			claiim_token_split(at, size, token_id))
+			return unconstify(char *, at);
+		at++;
+	}
+	return NULL;
+}
+
+bool
+claiim_has_token(const char *text, size_t len)
+{
+	return find_token(text, len) != NULL;
+}
+
+/* Overwrite what is secret in every token that stands in a text. */
+void
+claiim_mask_tokens(char *text)
+{
+	char	   *token;
+
+	while ((token = find_token(text, strlen(text))) != NULL)
+	{
+		text = token + CLAIIM_TOKEN_ID_LEN + 1;
+		memset(text, '*', TOKEN_RANDOM_CHARS);
+		text += TOKEN_RANDOM_CHARS;
+	}
 }
 
 static void

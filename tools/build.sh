@@ -12,7 +12,7 @@ log=$state/build.log
 cd "$root"
 
 built() {
-	make -j2 --no-print-directory PG_CONFIG="$PG_CONFIG" "$@" all >"$log" 2>&1 </dev/null
+	make -j2 --no-print-directory PG_CONFIG="$PG_CONFIG" V=1 "$@" all >"$log" 2>&1 </dev/null
 }
 
 # Who may not write there is content if what is there is what was just built.
@@ -24,15 +24,28 @@ installed_already() {
 		cmp -s claiim.control "$("$PG_CONFIG" --sharedir)/extension/claiim.control"
 }
 
+# Who can write to neither place is told before the minute that a build may take,
+# unless somebody else has installed claiim: that may be just what we build.
+may_install() {
+	[ -w "$("$PG_CONFIG" --pkglibdir)" ] && [ -w "$("$PG_CONFIG" --sharedir)/extension" ]
+}
+not_allowed() {
+	die "$*: run this as root, or first  make && sudo make install"
+}
+if ! may_install && [ ! -e "$("$PG_CONFIG" --pkglibdir)/claiim.so" ]; then
+	not_allowed "$(id -un) cannot install claiim into $("$PG_CONFIG" --pkglibdir)"
+fi
+
 if ! built "$@"; then
 	tail -n 60 "$log" >&2
 	die "the build failed (all of it: $log)"
 fi
-if ! installed_already &&
-	! make --no-print-directory PG_CONFIG="$PG_CONFIG" "$@" install >>"$log" 2>&1; then
-	tail -n 20 "$log" >&2
-	is_root || die "built, but only root can install here: sudo make install, then this again"
-	die "built, but not installed (all of it: $log)"
+if ! installed_already; then
+	may_install || not_allowed "built, but what is in $("$PG_CONFIG" --pkglibdir) is another build, and $(id -un) cannot replace it"
+	if ! make --no-print-directory PG_CONFIG="$PG_CONFIG" "$@" install >>"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		die "built, but not installed (all of it: $log)"
+	fi
 fi
 
 warnings=$(grep -c 'warning:' "$log" || true)

@@ -5,8 +5,8 @@
 #   tools/check.sh [SUITE...]		all of them by default; KEEP=1 keeps the scratch
 #
 # A suite is a script in tools/check/.  It prints its log, and writes one line
-# "PASSED FAILED SKIPPED" to $result.  Here they are counted, and what failed is
-# shown; the last line is the sum.  A suite that breaks off counts as one
+# "PASSED FAILED SKIPPED" to $result, and why to $result.skipped.  Here they are
+# counted, and what failed is shown; the last line is the sum.  A suite that breaks off counts as one
 # failure, and so does one that ran no test at all.
 #
 # The suites that need a server run as the server's user in a scratch directory
@@ -91,6 +91,7 @@ for suite in "${suites[@]}"; do
 	fi
 	printf '%-10s %5d passed, %d failed, %d skipped   %s%s\n' \
 		"$suite" "$p" "$f" "$s" "$(seconds_since "$start")" "$note"
+	[ "$s" = 0 ] || sed 's/^/    skipped: /' "$result.skipped"
 	if [ "$f" != 0 ]; then
 		tail -n 300 "$logs/$suite.log" | sed 's/^/    /'
 		say "    (all of it: $logs/$suite.log)"
@@ -98,7 +99,6 @@ for suite in "${suites[@]}"; do
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 
-say "in $(seconds_since "$began")"
 if [ "$skipped" = 0 ]; then
 	say "$passed passed, $failed failed"
 else
@@ -107,5 +107,7 @@ fi >"$scratch/sum"
 sum=$(cat "$scratch/sum")
 clean_up
 trap - EXIT
+say
+say "All of it took $(seconds_since "$began"):"
 say "$sum"
 [ "$failed" = 0 ]

@@ -9,6 +9,8 @@
 #          that is installed now; what is in its databases stays.  It is made
 #          anew if the server's major version, or claiim's SQL under the same
 #          version number, changed since: there is nothing to update it with.
+# remove   stops it and removes it with all that the tools have made in .claiim/.
+#          Installed packages, and claiim in the server's directories, stay.
 # env      writes .claiim/env and .claiim/agent.env again.
 #
 # .claiim/server is its home (tools/server.sh).  The server's user may be unable
@@ -111,9 +113,22 @@ start() {
 	write_envs
 }
 
+no_cluster='there is no demo cluster; make demo makes one'
+
+stop() {
+	if [ -z "$home" ]; then
+		say "$no_cluster"
+	elif server_running "$home"; then
+		server_stop "$home"
+		say "stopped; its data stay in .claiim/, make demo starts it again"
+	else
+		say "it was stopped already; its data stay in .claiim/, make demo starts it again"
+	fi
+}
+
 status() {
 	if [ -z "$home" ]; then
-		say "there is no demo cluster; make demo makes one"
+		say "$no_cluster"
 		return 3
 	fi
 	say "data: $home/data"
@@ -127,9 +142,16 @@ status() {
 
 case ${1:-} in
 	start) start ;;
-	stop) [ -z "$home" ] || server_stop "$home" ;;
+	stop) stop ;;
 	status) status ;;
-	remove) remove ;;
-	env) [ -n "$home" ] || die "there is no demo cluster; make demo makes one"; write_envs ;;
+	remove)
+		said='removed:'
+		[ -z "$home" ] || said+=' the demo cluster, its data, and'
+		[ -e "$state" ] && said+=' .claiim/' || said='there was no demo cluster'
+		remove
+		rm -rf "$state"
+		say "$said"
+		;;
+	env) [ -n "$home" ] || die "$no_cluster"; write_envs ;;
 	*) die "usage: tools/cluster.sh start|stop|status|remove|env" ;;
 esac

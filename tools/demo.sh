@@ -50,22 +50,24 @@ PATH=$(pg_bindir):$PATH bash "$root/docker/rehearsal.sh"
 step "A day of the five agents of examples/"
 PATH=$(pg_bindir):$PATH bash "$root/examples/run.sh"
 
+denied=$("$psql" -X -q -At -c "SELECT chron_id FROM claiim.decisions
+	WHERE agent = 'deploy-bot' AND action = 'deploy:production' ORDER BY seq DESC LIMIT 1")
+
 trap - ERR
 cat <<END
 
-Done in $(seconds_since "$began"). The cluster keeps running.
+Done in $(seconds_since "$began"). The cluster keeps running. Try it, in one shell and in this order.
 
-As deploy-bot, by the database role that is bound to it:
+As deploy-bot, by the database role that is bound to it, which reads no table:
     . $state/agent.env
-    psql -c "SELECT * FROM claiim_check('deploy-bot', 'deploy:staging', 'api-v2')"
-    psql -c "SELECT * FROM claiim_check('deploy-bot', 'deploy:production', 'api-v2')"
+    psql -xc "SELECT * FROM claiim_check('deploy-bot', 'deploy:staging', 'api-v2')"
+    psql -xc "SELECT * FROM claiim_check('deploy-bot', 'deploy:production', 'api-v2')"
 
-As the owner, to see the proof of both:
+Then as the owner, to see the proof:
     . $state/env
-    psql -c "TABLE claiim.decisions"
-    psql -c "SELECT * FROM claiim.verify()"
-    psql -c "SELECT * FROM claiim.five_questions('chr_...')"
+    psql -c "SELECT outcome, agent, action, anchor, reason, chron_id FROM claiim.decisions ORDER BY seq DESC LIMIT 5"
+    psql -xc "SELECT * FROM claiim.five_questions('$denied')"
+    psql -xc "SELECT * FROM claiim.verify()"
 
-make demo runs all of this again; make demo-stop stops the cluster;
-make clean-demo removes it and its data.
+make demo runs all of this again; make demo-stop stops the cluster; make clean-demo removes it and its data.
 END

@@ -19,6 +19,11 @@ SET client_encoding = 'UTF8';
 SET search_path = pg_catalog, pg_temp;
 SET row_security = off;
 
+-- A row that an index does not show must not be missed.
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SET enable_bitmapscan = off;
+
 -- JSON holds neither of these two control characters unescaped, so that CSV
 -- with them quotes nothing, and every line is the JSON as it is.
 COPY (

@@ -91,7 +91,8 @@ if ! is_root; then
 	exit 1
 fi
 
-say "Installing from the distribution: ${missing[*]}"
+say "Installing ${#missing[@]} packages from the distribution, and what they need: half a minute, or more on a slow line:"
+say "  ${missing[*]}" | fold -s -w 100 | sed '2,$s/^/  /'
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log" "$dropin"' EXIT
@@ -105,9 +106,17 @@ has_candidates() {
 	done
 }
 
-install_missing() {
+# apt_install [OPTION]: the missing packages.
+apt_install() {
 	apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-		install --no-install-recommends "${missing[@]}" >"$log" 2>&1 </dev/null
+		install --no-install-recommends "$@" "${missing[@]}" >"$log" 2>&1 </dev/null
+}
+
+install_missing() {
+	say "  downloading"
+	apt_install --download-only || return
+	say "  unpacking and configuring"
+	apt_install
 }
 
 has_candidates || apt_update || true

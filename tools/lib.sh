@@ -20,6 +20,10 @@ umask 022
 say() { printf '%s\n' "$*"; }
 die() { printf 'claiim: %s\n' "$*" >&2; exit 1; }
 
+# The default one may still have to be installed; one that was named is there.
+[ "$PG_CONFIG" = pg_config ] || command -v "$PG_CONFIG" >/dev/null ||
+	die "$PG_CONFIG not found: install the PostgreSQL server headers (Debian: postgresql-server-dev-15 on 12, postgresql-server-dev-17 on 13; or run tools/install-deps.sh build) or say where with PG_CONFIG=/path/to/pg_config"
+
 is_root() { [ "$(id -u)" = 0 ]; }
 
 # initdb and postgres refuse root: as root, they run as this user.

@@ -11,6 +11,11 @@
 SET search_path = pg_catalog, pg_temp;
 SET row_security = off;
 
+-- A row that an index does not show must not be missed.
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SET enable_bitmapscan = off;
+
 WITH records AS (
     SELECT seq, at, leaf, link, context_digest,
            lag(seq) OVER w AS previous_seq,

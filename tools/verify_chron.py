@@ -354,6 +354,8 @@ def verify(lines, expect_tips=(), after=None, contexts=None):
 def tip(text):
     """seq:link as of the command line."""
     seq, _, link = text.partition(":")
+    # psql shows the link with \x before it; a shell may have taken the backslash.
+    link = re.sub(r"\A\\?x", "", link)
     if not re.fullmatch("[0-9]{1,19}", seq) or not int_in(int(seq), 1, MAX_SEQ) \
             or hash_from_hex(link) is None:
         raise argparse.ArgumentTypeError("expected seq:link, with a link of 64 lowercase "

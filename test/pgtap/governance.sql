@@ -92,6 +92,20 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
+/* The detail of a statement's error, or NULL. */
+CREATE FUNCTION pg_temp.detail_by(role name, statement text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+	detail text;
+BEGIN
+	PERFORM pg_temp.by(role, statement);
+	RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN detail;
+END
+$$;
+
 /* The acts recorded since the last call. */
 CREATE TEMP TABLE seen (act_id text);
 CREATE FUNCTION pg_temp.new_acts() RETURNS text
@@ -207,6 +221,8 @@ SELECT is(pg_temp.detail('change.approve') ->> 'digest',
 SELECT results_eq(format('SELECT human FROM claiim.approvals WHERE change = %L', :'chg'), $$VALUES ('bob')$$, 'the approval is kept');
 SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'chg'), '55000',
 	format('change %s is no longer pending: it was applied', :'chg'), 'nobody approves twice');
+SELECT is(pg_temp.detail_by('t_bob', format('SELECT claiim.approve(%L)', :'chg')),
+	(SELECT format('Human "bob" approved it at %s.', decided_at) FROM claiim.changes WHERE change = :'chg'), 'and is told who did, and when');
 SELECT ok(pg_has_role('t_carl','claiim_auditor','MEMBER') AND NOT pg_has_role('t_carl','claiim_admin','MEMBER'),
 	'an auditor''s role gets the auditors'' group alone');
 
@@ -283,14 +299,18 @@ SELECT is(replace(pg_temp.error_by('t_eve', $$SELECT claiim.register_org('acme/f
 SELECT is(replace(pg_temp.error_by('t_eve', $$SELECT claiim.bind_baseline('acme/finance','x-v1')$$), 'acme/finance', '?'),
 	replace(pg_temp.error_by('t_eve', $$SELECT claiim.bind_baseline('acme/nowhere','x-v1')$$), 'acme/nowhere', '?'),
 	'nor does binding a baseline to it');
+SELECT is(split_part(pg_temp.error_by('t_eve', $$SELECT claiim.suspend_org('acme/finance','x')$$), ' | ', 3),
+	'Either there is no such organization, or another human with admin there has to do it.', 'but what can be the matter');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.suspend_org('acme/nowhere','x')$$, '42704',
 	'organization "acme/nowhere" does not exist', 'who rules above it is told');
+SELECT is(split_part(pg_temp.error_by('t_ann', $$SELECT claiim.suspend_org('acme/nowhere','x')$$), ' | ', 3),
+	'Register it first: claiim.register_org().', 'and what to do');
 
 SELECT pg_temp.by('t_ann', $$SELECT claiim.resume_org('acme/finance')$$) AS chg \gset
 SELECT pg_temp.refused('t_carl', format('SELECT claiim.approve(%L)', :'chg'), '42501', NULL,
 	'an auditor cannot approve: the function is not granted');
 SELECT pg_temp.refused('t_fred', format('SELECT claiim.approve(%L)', :'chg'), '42501',
-	format('there is no change "%s" that human "fred" can decide', :'chg'), 'another organization''s approver cannot approve');
+	format('there is no change "%s" that human "fred" can approve', :'chg'), 'another organization''s approver cannot approve');
 SELECT is(replace(pg_temp.error_by('t_fred', format('SELECT claiim.approve(%L)', :'chg')), :'chg', '?'),
 	replace(pg_temp.error_by('t_fred', 'SELECT claiim.approve(''chg_00000000000000000000000000'')'), 'chg_00000000000000000000000000', '?'),
 	'and is not told whether the change exists');
@@ -300,6 +320,10 @@ SELECT is(replace(pg_temp.error_by('t_fred', format('SELECT claiim.reject(%L,''x
 SELECT is(replace(pg_temp.error_by('t_fred', format('SELECT claiim.withdraw(%L)', :'chg')), :'chg', '?'),
 	replace(pg_temp.error_by('t_fred', 'SELECT claiim.withdraw(''chg_00000000000000000000000000'')'), 'chg_00000000000000000000000000', '?'),
 	'nor by withdrawing');
+SELECT is(split_part(pg_temp.error_by('t_fred', format('SELECT claiim.approve(%L)', :'chg')), ' | ', 3),
+	'Either there is no such change, or you do not hold the approver capability in its organization.', 'but what approving takes');
+SELECT is(split_part(pg_temp.error_by('t_fred', format('SELECT claiim.withdraw(%L)', :'chg')), ' | ', 3),
+	'Either there is no such change, or you are not the one who proposed it.', 'and what withdrawing takes');
 SELECT pg_temp.refused('t_bob', 'SELECT claiim.approve(NULL)', '22004', 'change must not be null', 'a change is named');
 SELECT is(pg_temp.by('t_dora', format('SELECT claiim.approve(%L)', :'chg')), 'applied', 'an approver of that organization can');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.resume_org('acme/finance')$$, '55000',
@@ -453,6 +477,8 @@ SELECT pg_temp.by('t_ann', format('SELECT claiim.withdraw(%L)', :'second'));
 SELECT is((SELECT status FROM claiim.changes WHERE change = :'second'), 'withdrawn', 'its proposer can withdraw it');
 SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'second'), '55000',
 	format('change %s is no longer pending: it was withdrawn', :'second'), 'what is withdrawn cannot be approved');
+SELECT is(pg_temp.detail_by('t_bob', format('SELECT claiim.approve(%L)', :'second')),
+	(SELECT format('Human "ann" withdrew it at %s.', decided_at) FROM claiim.changes WHERE change = :'second'), 'and by whom it was is said');
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.withdraw(%L)', :'second'), '55000', NULL, 'nor withdrawn again');
 
 SELECT pg_temp.both('t_ann','t_bob', $$SELECT claiim.set_role('deploy-bot', NULL)$$);
@@ -469,8 +495,13 @@ SELECT pg_temp.refused('t_ann', $$SELECT claiim.bind_policy('deploy-bot','base-v
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.bind_policy('deploy-bot','no-prod-v9')$$, '42704',
 	'there is no policy version "no-prod-v9" in organization "acme" or above it', 'nor a version that was not published');
 SELECT is(replace(pg_temp.error_by('t_ann', $$SELECT claiim.bind_policy('deploy-bot','foreign-pol-v1')$$), 'foreign-pol-v1', '?'),
-	replace(pg_temp.error_by('t_ann', $$SELECT claiim.bind_policy('deploy-bot','no-prod-v9')$$), 'no-prod-v9', '?'),
+	replace(pg_temp.error_by('t_ann', $$SELECT claiim.bind_policy('deploy-bot','nothing-v1')$$), 'nothing-v1', '?'),
 	'nor another organization''s, without telling that it exists');
+SELECT is(replace(pg_temp.error_by('t_ann', $$SELECT claiim.bind_policy('deploy-bot','foreign-pol')$$), 'foreign-pol', '?'),
+	replace(pg_temp.error_by('t_ann', $$SELECT claiim.bind_policy('deploy-bot','nothing')$$), 'nothing', '?'),
+	'not by naming its versions either');
+SELECT is(split_part(pg_temp.error_by('t_ann', $$SELECT claiim.bind_policy('deploy-bot','no-prod')$$), ' | ', 3),
+	'Published, the newest first: no-prod-v2, no-prod-v1.', 'who forgets the version is told which there are');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.bind_policy('deploy-bot','fin-v1')$$, '42704', NULL, 'nor one of an organization below');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.bind_policy('deploy-bot',NULL)$$, '22004', NULL, 'nor NULL');
 SELECT pg_temp.both('t_ann','t_bob', $$SELECT claiim.set_skills('deploy-bot','{review}')$$);
@@ -546,6 +577,8 @@ SELECT results_eq(format('SELECT status, reason FROM claiim.changes WHERE change
 SELECT is(pg_temp.detail('change.reject') ->> 'reason', 'overtaken', 'which is recorded');
 SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'old'), '55000',
 	format('change %s is no longer pending: it was rejected', :'old'), 'what is rejected cannot be approved');
+SELECT is(pg_temp.detail_by('t_bob', format('SELECT claiim.approve(%L)', :'old')),
+	(SELECT format('Human "bob" rejected it at %s: overtaken', decided_at) FROM claiim.changes WHERE change = :'old'), 'and who rejected it, and why, is said');
 SELECT pg_temp.by('t_ann', $$SELECT claiim.resume_agent('deploy-bot','ok')$$) AS chg \gset
 SELECT pg_temp.refused('t_bob', format('SELECT claiim.reject(%L, NULL)', :'chg'), '22004', 'reason must not be null', 'rejecting takes a reason');
 SELECT pg_temp.by('t_bob', format('SELECT claiim.approve(%L)', :'chg'));
@@ -588,6 +621,8 @@ SELECT pg_temp.new_acts() \g /dev/null
 SELECT is(pg_temp.by('t_bob', 'SELECT claiim.expire_changes()::text'), '1', 'it is marked as expired');
 SELECT is(pg_temp.new_acts(), 'change.expire by bob on deploy-bot in acme', 'which is an act');
 SELECT is((SELECT status FROM claiim.changes WHERE change = :'chg'), 'expired', 'for good');
+SELECT is(pg_temp.detail_by('t_bob', format('SELECT claiim.approve(%L)', :'chg')),
+	(SELECT format('It could be approved until %s.', expires_at) FROM claiim.changes WHERE change = :'chg'), 'and until when it could be approved is said');
 SELECT pg_temp.by('t_ann', $$SELECT claiim.set_skills('deploy-bot','{deploy,more}')$$) AS chg \gset
 UPDATE claiim.changes SET proposed_at = proposed_at - interval '8 days', expires_at = expires_at - interval '8 days' WHERE change = :'chg';
 SELECT pg_temp.by('t_ann', $$SELECT claiim.set_skills('deploy-bot','{deploy,most}')$$) AS next \gset

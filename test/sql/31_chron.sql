@@ -1,0 +1,99 @@
+-- The chain, recomputed with nothing but PostgreSQL's sha256(), and what
+-- claiim.verify() says of every kind of tampering.
+
+-- Ids: time and number go in and come out, and sort as they do.
+SELECT claiim._chron_key(claiim.chron_id(1, 'epoch'));
+SELECT bool_and((k.seq, k.at) = (c.seq, c.at)) AS round_trip,
+       bool_and(id ~ '^chr_[0-7][0-9a-hjkmnp-tv-z]{25}$') AS form,
+       array_agg(id ORDER BY c.seq) = array_agg(id ORDER BY id COLLATE "C") AS sorts
+FROM claiim.chron c, claiim.chron_id(c.seq, c.at) AS id, claiim._chron_key(id) AS k;
+SELECT claiim.chron_id(4611686018427387903, '2026-11-20 12:00:00.123456Z');
+SELECT claiim._chron_key('chr_01m7wd7tkve74bzzzzzzzzzzzz');
+SELECT claiim._chron_key('chr_01m7wd7tkvz74bzzzzzzzzzzzz');
+
+-- A number is never given twice and none is left out; time never goes back;
+-- the order in the table is the order in which it was decided.
+SELECT count(*) = max(seq) AS no_gap, min(seq), count(DISTINCT seq) = count(*) AS no_double,
+       bool_and(in_order) AS in_order, count(DISTINCT log) AS logs
+FROM (SELECT *, at >= lag(at, 1, '-infinity') OVER (ORDER BY seq) AS in_order FROM claiim.chron) AS c;
+
+-- Leaf and link, for every record there is
+SELECT count(*) > 100 AS many,
+       bool_and(leaf = sha256('\x00'::bytea || d)) AS leaves,
+       bool_and(link = sha256('claiim/chron/link/v1\012'::bytea || previous || leaf)) AS links,
+       bool_and(substring(d FROM 1 FOR 20) = 'claiim/chron/row/v1\012'::bytea) AS headers
+FROM (SELECT seq, leaf, link, claiim.record_bytes(claiim.chron_id(seq, at)) AS d,
+             lag(link, 1, decode(repeat('00', 32), 'hex')) OVER (ORDER BY seq) AS previous
+      FROM claiim.chron) AS c;
+SELECT v.ok, v.records = c.n AS all_read, v.first_bad, v.problem, v.last_seq = c.n AS last_seq,
+       v.last_link = (SELECT link FROM claiim.chron ORDER BY seq DESC LIMIT 1) AS last_link
+FROM claiim.verify() v, (SELECT count(*) AS n FROM claiim.chron) c;
+
+-- Every column but leaf and link themselves is inside of the leaf.  A change of
+-- any one of them is found, and named.  The writer would see a tail that is
+-- missing, so all of this is rolled back.
+CREATE FUNCTION two.tamper(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+    key record;
+BEGIN
+    ALTER TABLE claiim.chron DISABLE TRIGGER claiim_guard_rows;
+    -- Who takes off the guards takes off the keys as well.
+    FOR key IN SELECT conrelid::regclass AS partition, conname FROM pg_constraint
+        WHERE contype = 'p' AND conrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'claiim.chron'::regclass)
+    LOOP
+        EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', key.partition, key.conname);
+    END LOOP;
+    EXECUTE statement;
+    SELECT concat_ws(' ', ok, records, first_bad, problem) INTO result FROM claiim.verify();
+    RAISE EXCEPTION 'undo' USING ERRCODE = 'ZZ000', DETAIL = result;
+EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
+    GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
+    RETURN result;
+END
+$$;
+SELECT attname, two.tamper(format('UPDATE claiim.chron SET %I = %s WHERE seq = 3', attname,
+    CASE WHEN attname = 'seq' THEN '100003'
+         WHEN atttypid = 'bytea'::regtype THEN format('%L::bytea', '\x' || repeat('ab', 32))
+         WHEN attname = 'at' THEN $$at + '1 us'$$
+         WHEN attname = 'clock' THEN 'at'
+         ELSE format('coalesce(%I, %L) || %L', attname, '', '!') END)) AS verify
+FROM pg_attribute
+WHERE attrelid = 'claiim.chron'::regclass AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum;
+-- NULL is not the empty string.
+SELECT two.tamper($$UPDATE claiim.chron SET rule = '' WHERE seq = 3$$);
+-- Removed: in the middle, the first
+SELECT two.tamper('DELETE FROM claiim.chron WHERE seq = 7');
+SELECT two.tamper('DELETE FROM claiim.chron WHERE seq = 1');
+SELECT two.tamper('DELETE FROM claiim.chron WHERE seq BETWEEN 5 AND 50');
+-- Added: the same number twice
+SELECT two.tamper($$INSERT INTO claiim.chron
+    SELECT (jsonb_populate_record(c, jsonb_build_object('at', at + '1 us'))).* FROM claiim.chron c WHERE seq = 3$$) ~ '^f [23] 3 ' AS twice;
+-- Reordered
+SELECT two.tamper($$UPDATE claiim.chron SET seq = CASE seq WHEN 6 THEN 5 ELSE 6 END WHERE seq IN (5, 6)$$);
+-- A forger who also recomputes the leaf is found by the link; who recomputes the
+-- link as well, by the record after it.
+CREATE FUNCTION two.forge(n bigint, with_link bool) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE claiim.chron SET reason = 'forged' WHERE seq = n;
+    UPDATE claiim.chron c SET leaf = sha256('\x00'::bytea || claiim._record_bytes(claiim.chron_id(seq, at))) WHERE seq = n;
+    IF with_link THEN
+        UPDATE claiim.chron c SET link = sha256('claiim/chron/link/v1\012'::bytea
+            || (SELECT link FROM claiim.chron p WHERE p.seq = n - 1) || leaf) WHERE seq = n;
+    END IF;
+END$$;
+SELECT two.tamper('SELECT two.forge(8, false)');
+SELECT two.tamper('SELECT two.forge(8, true)');
+-- Rows smuggled in through inheritance or a partition of the forger's own
+SELECT two.tamper($$
+    CREATE TABLE two.smuggled (LIKE claiim.chron INCLUDING ALL);
+    INSERT INTO two.smuggled SELECT (jsonb_populate_record(c, '{"at": "2020-01-01", "seq": 5}')).* FROM claiim.chron c WHERE seq = 5;
+    ALTER TABLE claiim.chron ATTACH PARTITION two.smuggled FOR VALUES FROM ('2020-01-01') TO ('2020-02-01')$$);
+-- Row security on Chron hides nothing from verify: it errors rather than look
+-- at a part.  (It runs as the extension's owner, here a superuser.)
+SELECT two.tamper($$ALTER TABLE claiim.chron ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY hide ON claiim.chron USING (seq <> 3)$$) ~ '^t' AS all_is_seen;
+-- It was all undone.
+SELECT ok, problem FROM claiim.verify();
+SELECT outcome FROM claiim_check('x', 'a', 'b');

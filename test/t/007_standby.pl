@@ -1,0 +1,81 @@
+# Standbys: a hot one does not decide; a synchronous one has every answer's
+# record before the answer is given, and when it is gone there are no answers;
+# promoted, it goes on where the primary was.
+
+use strict;
+use warnings;
+
+use ClaiimTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $primary = new_node('primary', init => [ allows_streaming => 1 ]);
+set_up($primary, 'one');
+$primary->backup('b');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'b', has_streaming => 1);
+$standby->start;
+is(ask($primary, 'one', 'x'), 'ALLOW', 'the primary answers');
+$primary->wait_for_catchup($standby);
+
+# A hot standby
+is(ask($standby, 'one', 'x'), '25006: claiim cannot decide on a standby server', 'a hot standby does not decide');
+my (undef, undef, $err) = $standby->psql('one', "SELECT claiim_authenticate('deploy-bot', 'x')", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+is(error_of($err), '25006: claiim cannot decide on a standby server', '... nor identify');
+(undef, undef, $err) = $standby->psql('one', "SET SESSION AUTHORIZATION ann; SELECT claiim.suspend_agent('deploy-bot', 'x')", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+like(error_of($err), qr/^25006: /, '... nor govern');
+is($standby->safe_psql('one', 'SELECT ok, records > 5 FROM claiim.verify()'), 't|t', '... but Chron can be read and verified there');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'claiim writer'"), 0, '... without a writer');
+
+# Synchronous
+$primary->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
+$primary->reload;
+wait_until(sub { $primary->safe_psql('postgres', "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") }, 'the standby is synchronous');
+is(ask($primary, 'one', 'both'), 'ALLOW', 'with a synchronous standby the gate answers');
+# Whatever the caller's own setting, which is not the writer's
+is(ask($primary, 'one', 'careless', set => ['synchronous_commit = off']), 'ALLOW', '... also a caller with synchronous_commit = off');
+
+$standby->stop('immediate');
+my $waiting = background($primary, 'one', "SET claiim.queue_timeout = '60s'; SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'patient')");
+wait_until(sub { $primary->safe_psql('postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'claiim writer'") eq 'SyncRep' },
+	'the writer waits for the standby');
+is(ask($primary, 'one', 'alone', set => ["claiim.queue_timeout = '500ms'"]),
+	'40003: no answer: the decision could not be confirmed as recorded within claiim.queue_timeout',
+	'the standby is gone: no answer');
+is($primary->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE target IN ('patient', 'alone')"), 0,
+	'... and what no standby has is not to be seen either');
+
+# An impatient DBA who cancels that wait, which leaves the commit local, makes
+# it no answer.
+$primary->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+wait_for_all($waiting);
+is($waiting->{stdout} . error_of($waiting->{stderr}), '40003: no answer: the decision could not be recorded',
+	'a writer that is terminated while it waits for the standby: no answer');
+like($waiting->{stderr}, qr/DETAIL:  it is recorded here, but the synchronous standby has not confirmed it\./i, '... and why');
+
+$standby->start;
+wait_until(sub { ask($primary, 'one', 'both again', set => ["claiim.queue_timeout = '2s'"]) eq 'ALLOW' }, 'the gate opens when the standby is back');
+is($primary->safe_psql('one', "SELECT string_agg(target || ' ' || n, ', ' ORDER BY target) FROM (SELECT target, count(*) AS n FROM claiim.chron WHERE target IN ('alone', 'patient') GROUP BY target) AS c"),
+	'alone 1, patient 1', '... what was taken over is recorded, once');
+chron_is_sound($primary, 'one', 'after the outage');
+
+# Promotion under load: no answer that was given is missing on the new primary.
+my @load = start_load($primary, 'one', 8, 5000);
+usleep(500_000);
+$primary->stop('immediate');
+my @answers = answers_of(@load);
+cmp_ok(scalar @answers, '>', 30, 'there was load: ' . @answers . ' answers');
+my $log = $standby->safe_psql('one', 'SELECT DISTINCT log FROM claiim.chron');
+$standby->promote;
+$standby->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = ''");
+$standby->reload;
+wait_until(sub { ask($standby, 'one', 'promoted') eq 'ALLOW' }, 'the promoted standby answers');
+chron_is_sound($standby, 'one', 'promoted', @answers);
+is($standby->safe_psql('one', "SELECT DISTINCT log FROM claiim.chron"), $log, '... in the same log');
+is($standby->safe_psql('one', "SELECT detail::jsonb ->> 'timeline' FROM claiim.chron WHERE act = 'writer.start' ORDER BY seq DESC LIMIT 1"),
+	2, '... whose new timeline is announced in a record');
+
+$standby->stop;
+done_testing();
