@@ -15,13 +15,13 @@ EXTENSION = claiim
 MODULE_big = claiim
 PG_CONFIG ?= pg_config
 
-tool_goals = help deps demo demo-% clean-demo check check-%
+tool_goals = help deps demo demo-% clean-demo check check-% bench bench-%
 
 ifneq ($(filter $(tool_goals),$(MAKECMDGOALS)),)
 
 export PG_CONFIG SUITE KEEP
 
-.PHONY: help deps demo demo-stop demo-status clean-demo check FORCE
+.PHONY: help deps demo demo-stop demo-status clean-demo check bench FORCE
 
 help:
 	@echo 'make                  build (PG_CONFIG=... for another server, V=1 shows the commands,'
@@ -36,6 +36,7 @@ help:
 	@echo 'make check            all test suites; installs what they need, as demo does;'
 	@echo '                      KEEP=1 keeps their scratch directory'
 	@echo 'make check-SUITE      one of: unit fuzz cppcheck regress isolation pgtap tap'
+	@echo 'make bench            decisions against plain INSERTs; bench-soak, bench-growth: bench/README.md'
 
 deps:
 	@tools/install-deps.sh all
@@ -57,6 +58,16 @@ check:
 
 check-%: FORCE
 	@tools/check.sh $*
+
+bench:
+	@tools/install-deps.sh demo
+	@tools/build.sh
+	@bench/run.sh
+
+bench-%: FORCE
+	@tools/install-deps.sh demo
+	@tools/build.sh
+	@bench/$*.sh
 
 FORCE:
 

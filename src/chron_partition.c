@@ -123,21 +123,36 @@ chron_ensure_partition(int64 unix_us, int months_ahead)
 
 /*
  * The partition that takes records of this time, and which times it takes.
+ * Kept until something about the table changes: every batch asks.
  *
  * Errors: 42P01 if there is none.
  */
 Oid
 chron_partition_for(int64 unix_us, int64 *from_us, int64 *until_us)
 {
-	Month		month = month_of(unix_us);
-	Oid			relid = find_partition(month);
+	static uint64 kept_in = 0;
+	static Oid	relid = InvalidOid;
+	static int64 from = 0;
+	static int64 until = 0;
+	Month		month;
 
+	if (kept_in == claiim_catalog_generation() &&
+		unix_us >= from && unix_us < until)
+	{
+		*from_us = from;
+		*until_us = until;
+		return relid;
+	}
+
+	month = month_of(unix_us);
+	relid = find_partition(month);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("claiim.chron has no partition for %04d-%02d",
 						month.year, month.month)));
-	*from_us = month_start_us(month);
-	*until_us = month_start_us(next_month(month));
+	*from_us = from = month_start_us(month);
+	*until_us = until = month_start_us(next_month(month));
+	kept_in = claiim_catalog_generation();
 	return relid;
 }

@@ -29,6 +29,14 @@
 
 #define BUFFERED_ROWS	64
 
+/* Where a field of a record stands in a row. */
+typedef struct ColumnMap
+{
+	AttrNumber	column_of[CHRON_FIELD_LAST + 1];
+	AttrNumber	leaf_column;
+	AttrNumber	link_column;
+} ColumnMap;
+
 struct ChronInserter
 {
 	MemoryContext context;		/* where all of this lives, whoever calls */
@@ -39,9 +47,7 @@ struct ChronInserter
 	int64		until_us;
 	EState	   *estate;
 	ResultRelInfo *result_rel;
-	AttrNumber	column_of[CHRON_FIELD_LAST + 1];
-	AttrNumber	leaf_column;
-	AttrNumber	link_column;
+	const ColumnMap *columns;
 
 	TupleTableSlot *slots[BUFFERED_ROWS];
 	int			nslots;			/* made */
@@ -103,6 +109,27 @@ map_columns(TupleDesc desc, AttrNumber column_of[CHRON_FIELD_LAST + 1])
 	}
 }
 
+/* The map of a partition, kept until something about the table changes. */
+static const ColumnMap *
+columns_of(Relation partition)
+{
+	static ColumnMap map;
+	static Oid	kept_for = InvalidOid;
+	static uint64 kept_in = 0;
+	TupleDesc	desc = RelationGetDescr(partition);
+
+	if (kept_for == RelationGetRelid(partition) &&
+		kept_in == claiim_catalog_generation())
+		return &map;
+	kept_for = InvalidOid;
+	map_columns(desc, map.column_of);
+	map.leaf_column = find_column(desc, "leaf", BYTEAOID);
+	map.link_column = find_column(desc, "link", BYTEAOID);
+	kept_for = RelationGetRelid(partition);
+	kept_in = claiim_catalog_generation();
+	return &map;
+}
+
 ChronInserter *
 chron_insert_begin(void)
 {
@@ -152,7 +179,6 @@ open_partition(ChronInserter *inserter, int64 unix_us)
 {
 	Oid			relid = chron_partition_for(unix_us, &inserter->from_us,
 											&inserter->until_us);
-	TupleDesc	desc;
 
 	inserter->partition = table_open(relid, RowExclusiveLock);
 	if (inserter->partition->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
@@ -161,10 +187,7 @@ open_partition(ChronInserter *inserter, int64 unix_us)
 				 errmsg("partition claiim.%s is not logged: a record in it would not survive a crash",
 						RelationGetRelationName(inserter->partition)),
 				 errhint("ALTER TABLE ... SET LOGGED.")));
-	desc = RelationGetDescr(inserter->partition);
-	map_columns(desc, inserter->column_of);
-	inserter->leaf_column = find_column(desc, "leaf", BYTEAOID);
-	inserter->link_column = find_column(desc, "link", BYTEAOID);
+	inserter->columns = columns_of(inserter->partition);
 
 	inserter->estate = CreateExecutorState();
 	inserter->result_rel = makeNode(ResultRelInfo);
@@ -199,7 +222,7 @@ fill_values(ChronInserter *inserter, const uint8 *fields, size_t len,
 	chron_decode_start(&decoder, fields, len);
 	while ((got = chron_decode_next(&decoder, &field)) == 1)
 	{
-		AttrNumber	column = inserter->column_of[field.id];
+		AttrNumber	column = inserter->columns->column_of[field.id];
 
 		values[column - 1] = field_datum(&field);
 		nulls[column - 1] = false;
@@ -262,14 +285,14 @@ chron_insert(ChronInserter *inserter, int64 unix_us,
 				slot->tts_values, slot->tts_isnull);
 	fill_values(inserter, caller_fields, caller_len,
 				slot->tts_values, slot->tts_isnull);
-	slot->tts_values[inserter->leaf_column - 1] =
+	slot->tts_values[inserter->columns->leaf_column - 1] =
 		PointerGetDatum(cstring_to_text_with_len((const char *) leaf,
 												 CHRON_HASH_LEN));
-	slot->tts_isnull[inserter->leaf_column - 1] = false;
-	slot->tts_values[inserter->link_column - 1] =
+	slot->tts_isnull[inserter->columns->leaf_column - 1] = false;
+	slot->tts_values[inserter->columns->link_column - 1] =
 		PointerGetDatum(cstring_to_text_with_len((const char *) link,
 												 CHRON_HASH_LEN));
-	slot->tts_isnull[inserter->link_column - 1] = false;
+	slot->tts_isnull[inserter->columns->link_column - 1] = false;
 	ExecStoreVirtualTuple(slot);
 	check_bounds(inserter, slot);
 	inserter->nbuffered++;
