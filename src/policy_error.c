@@ -44,7 +44,7 @@ policy_out_of_memory(PolicyError *error)
 const char *
 policy_shown(char shown[SHOWN_SIZE], const char *text, size_t len)
 {
-	char		clean[SHOWN_SIZE];
+	char		clean[SHOWN_SIZE] = "";
 	size_t		used = 0;
 	size_t		at = 0;
 

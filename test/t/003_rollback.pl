@@ -47,7 +47,8 @@ $node->safe_psql('one', "ROLLBACK PREPARED 'p'");
 is(recorded('prepared'), 'ALLOW', '... and after');
 
 # A parallel plan cannot have it in a worker.
-is($node->safe_psql('one', 'SET force_parallel_mode = on; SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0;'
+my $parallel = $node->safe_psql('one', "SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
+is($node->safe_psql('one', "SET $parallel = on; SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0;"
 	. "SELECT count(*) FROM pg_class, claiim_check('x', 'a', 'parallel') WHERE outcome = 'DENY' AND pg_class.oid < 1300"),
 	$node->safe_psql('one', 'SELECT count(*) FROM pg_class WHERE oid < 1300'), 'it can be called in a query that would be parallel');
 

@@ -227,14 +227,15 @@ sub writer_pid
 		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'claiim writer' AND datname = '$db'");
 }
 
-# wait_until(SUB, WHAT): polls; fails and returns false if it never comes.
+# wait_until(SUB, WHAT): polls; fails and returns false if it never comes.  A psql
+# that ends before it has read its input is an exception, and means not yet.
 sub wait_until
 {
 	my ($condition, $what) = @_;
 	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 	while (time < $deadline)
 	{
-		return 1 if $condition->();
+		return 1 if eval { $condition->() };
 		usleep(20_000);
 	}
 	fail("waited in vain: $what");
