@@ -39,10 +39,11 @@
 
 /*
  * Where a flush takes longer than the first, wait for callers that are about
- * to ask again for at most the second, or for half a flush; in us.
+ * to ask again: as long as they keep coming with no longer a pause than the
+ * second, and never longer than a flush; in us.
  */
 #define GATHER_FROM		400
-#define GATHER_AT_MOST	500
+#define GATHER_PAUSE	250
 #define GATHER_STEP		20
 
 /* Partitions are looked after this often, in ms. */
@@ -517,14 +518,25 @@ record(ChronRequest **requests, int n)
 static void
 gather(void)
 {
-	TimestampTz until;
+	TimestampTz began = GetCurrentTimestamp();
+	TimestampTz arrived = began;
+	int			before = 0;
 
 	if (flush_us < GATHER_FROM)
 		return;
-	until = GetCurrentTimestamp() + Min(GATHER_AT_MOST, flush_us / 2);
-	while (chron_queue_length(my_db) < expected &&
-		   GetCurrentTimestamp() < until)
+	for (;;)
+	{
+		int			now_here = chron_queue_length(my_db);
+		TimestampTz now = GetCurrentTimestamp();
+
+		if (now_here != before)
+			arrived = now;
+		before = now_here;
+		if (now_here >= expected || now - began >= flush_us ||
+			now - arrived >= GATHER_PAUSE)
+			return;
 		pg_usleep(GATHER_STEP);
+	}
 }
 
 /* Is it the data's fault, so that trying one by one makes sense? */
