@@ -182,8 +182,6 @@ extern int	claiim_query(ClaiimQuery *query, Datum *values, const char *nulls,
 						 bool read_only, long limit);
 
 /* names.c */
-extern void claiim_check_name(const char *what, const char *value, size_t len,
-							  size_t max);
 extern char *claiim_text_arg(text *value, const char *what, size_t max,
 							 size_t *len);
 
@@ -240,6 +238,35 @@ extern void policy_store_trim(void);
 extern PolicyProgram *policy_store_policy(const char *version);
 extern SkillProgram *policy_store_skill(const char *version);
 
+/* question.c */
+/* What is asked. */
+typedef struct Asked
+{
+	char	   *action;
+	size_t		action_len;
+	char	   *target;
+	size_t		target_len;
+} Asked;
+
+typedef struct Question
+{
+	char	   *agent;
+	size_t		agent_len;
+	char	   *token;			/* NULL: not given */
+	size_t		token_len;
+	char	   *session;		/* NULL: not given */
+	char	   *context;		/* NULL: not given; the text of a JSON value */
+	size_t		context_len;
+	int			nitems;
+	Asked	   *items;
+} Question;
+
+struct FunctionCallInfoBaseData;
+extern void question_read_one(struct FunctionCallInfoBaseData *fcinfo,
+							  Question *question);
+extern void question_read_many(struct FunctionCallInfoBaseData *fcinfo,
+							   Question *question);
+
 /* identity.c */
 typedef struct Identity
 {
@@ -256,7 +283,6 @@ extern const char *claiim_session_user_name(void);
 
 /* governance.c */
 extern void claiim_governance_init(void);
-extern bool claiim_governing(void);
 extern void claiim_refuse_governing(const char *what);
 extern void claiim_batch_locktag(LOCKTAG *tag);
 extern void claiim_log_locktag(LOCKTAG *tag);

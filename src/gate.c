@@ -16,48 +16,19 @@
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
-#include "compat.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(claiim_check);
 PG_FUNCTION_INFO_V1(claiim_check_many);
-
-/* Decisions in one call. */
-#define MAX_MANY	100
-
-/* What is asked. */
-typedef struct Asked
-{
-	char	   *action;
-	size_t		action_len;
-	char	   *target;
-	size_t		target_len;
-} Asked;
-
-typedef struct Question
-{
-	char	   *agent;
-	size_t		agent_len;
-	char	   *token;			/* NULL: not given */
-	size_t		token_len;
-	char	   *session;		/* NULL: not given */
-	char	   *context;		/* NULL: not given; the text of a JSON value */
-	size_t		context_len;
-	int			nitems;
-	Asked	   *items;
-} Question;
 
 /* Who asks, as of one round. */
 typedef struct Asker
@@ -80,199 +51,6 @@ static const char *const column_names[NCOLUMNS] = {
 	"outcome", "reason", "reason_code", "rule", "chron_id", "anchor", "org",
 	"policy", "skill", "baseline", "session", "decided_at"
 };
-
-/*
- * The question
- */
-
-static char *
-required_text(FunctionCallInfo fcinfo, int arg, const char *what, size_t max,
-			  size_t *len)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", what)));
-	return claiim_text_arg(PG_GETARG_TEXT_PP(arg), what, max, len);
-}
-
-static void
-check_item(const Asked *item)
-{
-	const char *why;
-
-	if (!action_name_check(item->action, item->action_len, &why))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not the name of an action: %s",
-						item->action, why),
-				 errhint("Expected segments joined by \":\", such as deploy:staging.")));
-	if (!target_name_check(item->target, item->target_len, &why))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not the name of a target: %s",
-						item->target, why),
-				 errhint("Expected segments joined by \"/\", such as support/tickets/81.")));
-}
-
-static claiim_noreturn void
-context_too_large(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("context is too large"),
-			 errdetail("At most %d bytes of JSON text are accepted.",
-					   CLAIIM_MAX_CONTEXT)));
-}
-
-/*
- * A lower bound of the text's size, found without making the text: a number
- * of a few bytes, such as 1e100000, is a text of a hundred thousand.
- */
-static void
-check_context_size(Jsonb *context)
-{
-	JsonbIterator *it = JsonbIteratorInit(&context->root);
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	size_t		size = 0;
-
-	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
-	{
-		if (token != WJB_KEY && token != WJB_VALUE && token != WJB_ELEM)
-			continue;
-		if (value.type == jbvString)
-			size += value.val.string.len;
-		else if (value.type == jbvNumeric)
-		{
-			char	   *number = DatumGetCString(DirectFunctionCall1(numeric_out,
-																	 NumericGetDatum(value.val.numeric)));
-
-			size += strlen(number);
-			pfree(number);
-		}
-		if (size > CLAIIM_MAX_CONTEXT)
-			context_too_large();
-	}
-}
-
-/* The arguments that both functions have in the same places. */
-static void
-read_common(FunctionCallInfo fcinfo, Question *question)
-{
-	size_t		session_len;
-
-	memset(question, 0, sizeof(*question));
-	question->agent = required_text(fcinfo, 0, "agent", CLAIIM_MAX_AGENT,
-									&question->agent_len);
-
-	/* A token's text is never put into a message. */
-	if (!PG_ARGISNULL(3))
-	{
-		text	   *token = PG_GETARG_TEXT_PP(3);
-
-		question->token = text_to_cstring(token);
-		question->token_len = VARSIZE_ANY_EXHDR(token);
-	}
-	if (!PG_ARGISNULL(4))
-		question->session = claiim_text_arg(PG_GETARG_TEXT_PP(4), "session",
-											CLAIIM_MAX_SESSION, &session_len);
-	if (!PG_ARGISNULL(5))
-	{
-		Jsonb	   *context = PG_GETARG_JSONB_P(5);
-
-		check_context_size(context);
-		question->context = JsonbToCString(NULL, &context->root,
-										   VARSIZE(context));
-		question->context_len = strlen(question->context);
-		if (question->context_len > CLAIIM_MAX_CONTEXT)
-			context_too_large();
-		if (claiim_has_token(question->context, question->context_len))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("context contains a token"),
-					 errhint("Pass it as the argument \"token\"; everything else is recorded as it is.")));
-	}
-}
-
-static void
-read_one(FunctionCallInfo fcinfo, Question *question)
-{
-	Asked	   *item = palloc0(sizeof(Asked));
-
-	read_common(fcinfo, question);
-	item->action = required_text(fcinfo, 1, "action", CLAIIM_MAX_ACTION,
-								 &item->action_len);
-	item->target = required_text(fcinfo, 2, "target", CLAIIM_MAX_TARGET,
-								 &item->target_len);
-	check_item(item);
-	question->nitems = 1;
-	question->items = item;
-}
-
-static Datum *
-required_array(FunctionCallInfo fcinfo, int arg, const char *what, int *n)
-{
-	ArrayType  *array;
-	Datum	   *elements;
-	bool	   *nulls;
-
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", what)));
-	array = PG_GETARG_ARRAYTYPE_P(arg);
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s must be an array of one dimension", what)));
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
-					  &elements, &nulls, n);
-	for (int i = 0; i < *n; i++)
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not contain nulls", what),
-					 errdetail("Element %d is null.", i + 1)));
-	return elements;
-}
-
-static void
-read_many(FunctionCallInfo fcinfo, Question *question)
-{
-	Datum	   *actions;
-	Datum	   *targets;
-	int			nactions;
-	int			ntargets;
-
-	read_common(fcinfo, question);
-	actions = required_array(fcinfo, 1, "actions", &nactions);
-	targets = required_array(fcinfo, 2, "targets", &ntargets);
-	if (nactions != ntargets)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("actions and targets must have the same length"),
-				 errdetail("There are %d actions and %d targets.",
-						   nactions, ntargets)));
-	if (nactions > MAX_MANY)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many decisions in one call"),
-				 errdetail("There are %d; at most %d are accepted.",
-						   nactions, MAX_MANY)));
-	question->nitems = nactions;
-	question->items = palloc0(sizeof(Asked) * Max(nactions, 1));
-	for (int i = 0; i < nactions; i++)
-	{
-		Asked	   *item = &question->items[i];
-
-		item->action = claiim_text_arg(DatumGetTextPP(actions[i]), "action",
-									   CLAIIM_MAX_ACTION, &item->action_len);
-		item->target = claiim_text_arg(DatumGetTextPP(targets[i]), "target",
-									   CLAIIM_MAX_TARGET, &item->target_len);
-		check_item(item);
-	}
-}
 
 /*
  * The decision
@@ -574,7 +352,7 @@ claiim_check(PG_FUNCTION_ARGS)
 	/* Not only where a token was passed: it may be in the wrong place. */
 	claiim_hide_statement(&callback);
 	require_gate();
-	read_one(fcinfo, &question);
+	question_read_one(fcinfo, &question);
 	answers = answer_all(&question);
 	error_context_stack = callback.previous;
 	return HeapTupleGetDatum(answers[0]);
@@ -609,7 +387,7 @@ claiim_check_many(PG_FUNCTION_ARGS)
 
 	claiim_hide_statement(&callback);
 	require_gate();
-	read_many(fcinfo, &question);
+	question_read_many(fcinfo, &question);
 	answers = answer_all(&question);
 	error_context_stack = callback.previous;
 

@@ -76,8 +76,8 @@ static ClaiimQuery outbox_insert = {
 };
 
 /* Has this transaction uncommitted governance in it? */
-bool
-claiim_governing(void)
+static bool
+is_governing(void)
 {
 	return governing_in != InvalidSubTransactionId;
 }
@@ -88,7 +88,7 @@ claiim_governing(void)
 void
 claiim_refuse_governing(const char *what)
 {
-	if (claiim_governing())
+	if (is_governing())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s cannot run in a transaction with uncommitted governance acts",
@@ -159,7 +159,7 @@ governance_xact_callback(XactEvent event, void *arg)
 	LOCKTAG		tag;
 	OwnerScope	scope;
 
-	if (!claiim_governing())
+	if (!is_governing())
 		return;
 	switch (event)
 	{
@@ -293,7 +293,7 @@ claiim_act(PG_FUNCTION_ARGS)
 	(void) claiim_query(&outbox_insert, values, nulls, false, 0);
 	writing_outbox = false;
 	claiim_owner_end(&scope);
-	if (!claiim_governing())
+	if (!is_governing())
 		governing_in = GetCurrentSubTransactionId();
 	PG_RETURN_VOID();
 }
@@ -311,14 +311,14 @@ may_change(TriggerEvent event, Relation relation)
 
 	/* The functions of governance run as the owner; nobody else is let in. */
 	if (RelationGetRelid(relation) == catalog->tables[TABLE_OUTBOX] ?
-		writing_outbox : (owner && claiim_governing()))
+		writing_outbox : (owner && is_governing()))
 		return true;
 
 	/*
 	 * Last, for it takes a lock that the writer wants when it opens a log,
 	 * and holds the batch lock; who is governing will want that.
 	 */
-	return TRIGGER_FIRED_BY_INSERT(event) && !claiim_governing() &&
+	return TRIGGER_FIRED_BY_INSERT(event) && !is_governing() &&
 		(owner || superuser()) && !chron_log_is_open();
 }
 

@@ -22,8 +22,8 @@ PG_FUNCTION_INFO_V1(claiim_pattern_check);
 /*
  * Raises 22023 unless "value" can stand as the name of a "what".
  */
-void
-claiim_check_name(const char *what, const char *value, size_t len, size_t max)
+static void
+check_name(const char *what, const char *value, size_t len, size_t max)
 {
 	size_t		at = 0;
 
@@ -68,14 +68,14 @@ char *
 claiim_text_arg(text *value, const char *what, size_t max, size_t *len)
 {
 	*len = VARSIZE_ANY_EXHDR(value);
-	claiim_check_name(what, VARDATA_ANY(value), *len, max);
+	check_name(what, VARDATA_ANY(value), *len, max);
 	return text_to_cstring(value);
 }
 
 /*
  * claiim._name_check(what text, value text, max int) -> void
  *
- * Errors: 22004 for NULL, 22023 as claiim_check_name.
+ * Errors: 22004 for NULL, 22023 as check_name.
  */
 Datum
 claiim_name_check(PG_FUNCTION_ARGS)
