@@ -356,7 +356,7 @@ BEGIN
 				role_name
 			USING ERRCODE = 'invalid_parameter_value',
 				  DETAIL = CASE WHEN power = role_name
-						   THEN 'It is a superuser, or can create roles.'
+						   THEN 'It is a superuser, or can create roles, replicate, or bypass row security.'
 						   ELSE format('It is a member of role "%s".', power) END,
 				  HINT = 'Such a role could pass for any other. Use an ordinary login role.';
 	END IF;

@@ -24,6 +24,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
@@ -260,6 +261,12 @@ know_tip(void)
 	if (tip_generation == generation)
 		return;
 
+	/*
+	 * What this batch will insert under.  To read first and take the stronger
+	 * lock afterwards is a deadlock with a REINDEX, which wants the index of a
+	 * table that it has locked against inserts.
+	 */
+	(void) find_all_inheritors(chron_relid, RowExclusiveLock, NULL);
 	chron_read_tip(&tip);
 	if (!chron_find_log(my_log, &first_seq))
 		my_log[0] = '\0';

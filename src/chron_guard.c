@@ -32,6 +32,7 @@
 #include "compat.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -134,9 +135,22 @@ chron_guard_utility(Node *statement)
 	{
 		RenameStmt *rename = (RenameStmt *) statement;
 
-		if (rename->renameType == OBJECT_TABLE &&
+		/* ALTER INDEX and ALTER VIEW take the name of a table as well. */
+		if ((rename->renameType == OBJECT_TABLE ||
+			 rename->renameType == OBJECT_INDEX ||
+			 rename->renameType == OBJECT_VIEW) &&
 			names_chron(rename->relation))
 			refuse("renaming a part of claiim.chron");
+
+		if (rename->renameType == OBJECT_COLUMN &&
+			names_chron(rename->relation))
+			refuse("renaming a column of claiim.chron");
+
+		/* We find all of it by that name: a DROP would pass unnoticed. */
+		if (rename->renameType == OBJECT_SCHEMA &&
+			strcmp(rename->subname, "claiim") == 0 &&
+			names_chron(makeRangeVar("claiim", "chron", -1)))
+			refuse("renaming schema claiim");
 	}
 	else if (IsA(statement, AlterObjectSchemaStmt))
 	{
@@ -151,9 +165,13 @@ chron_guard_utility(Node *statement)
 
 		foreach(cell, alter->cmds)
 		{
-			if (((AlterTableCmd *) lfirst(cell))->subtype == AT_DetachPartition &&
+			AlterTableType what = ((AlterTableCmd *) lfirst(cell))->subtype;
+
+			if ((what == AT_DetachPartition || what == AT_DropColumn) &&
 				names_chron(alter->relation))
-				refuse("detaching a partition of claiim.chron");
+				refuse(what == AT_DropColumn ?
+					   "dropping a column of claiim.chron" :
+					   "detaching a partition of claiim.chron");
 		}
 	}
 }

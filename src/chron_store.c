@@ -191,7 +191,7 @@ open_partition(ChronInserter *inserter, int64 unix_us)
 
 	inserter->estate = CreateExecutorState();
 	inserter->result_rel = makeNode(ResultRelInfo);
-	InitResultRelInfo(inserter->result_rel, inserter->partition, 1, NULL, 0);
+	InitResultRelInfo(inserter->result_rel, inserter->partition, 0, NULL, 0);
 	ExecOpenIndices(inserter->result_rel, false);
 }
 

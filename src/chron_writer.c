@@ -39,6 +39,7 @@ bool		claiim_am_writer = false;
 
 static ClaiimDatabase *my_db = NULL;
 static uint64 my_generation;
+static bool fsync_recorded;		/* what writer.start said */
 
 /*
  * Coming and going
@@ -111,6 +112,7 @@ pin_settings(void)
 		SetConfigOption(pinned[i][0], pinned[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 
 	pin_durability();
+	fsync_recorded = enableFsync;
 	if (!enableFsync)
 		ereport(WARNING,
 				(errmsg("Chron's writer runs with fsync off: an acknowledged decision can be lost in a crash of the machine")));
@@ -228,6 +230,10 @@ claiim_writer_main(Datum main_arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 			pin_durability();
+
+			/* The next start says so, in Chron and in the log. */
+			if (enableFsync != fsync_recorded)
+				proc_exit(0);
 		}
 
 		/* A transaction's end leaves us in TopMemoryContext. */

@@ -13,6 +13,7 @@
 #include "claiim.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -238,7 +239,9 @@ claiim_forget_database(Oid oid)
 /*
  * Every entry point that decides or governs begins here.
  *
- * Errors: 55000 without the preload or during pg_upgrade; 25006 on a standby.
+ * Errors: 55000 without the preload or during pg_upgrade; 25006 on a standby;
+ * 25000 in a parallel operation, which a function brings about that wrongly
+ * calls itself parallel safe.
  */
 void
 claiim_require_preload(void)
@@ -253,6 +256,11 @@ claiim_require_preload(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("claiim cannot decide during pg_upgrade")));
+	if (IsInParallelMode())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("claiim cannot decide during a parallel operation"),
+				 errhint("Mark the function that calls it PARALLEL UNSAFE.")));
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),

@@ -35,6 +35,9 @@
 PG_FUNCTION_INFO_V1(claiim_new_token);
 PG_FUNCTION_INFO_V1(claiim_typeid);
 
+static const char token_alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
 static uint8 secret[SECRET_MAX];
 static size_t secret_len = 0;
 static struct stat secret_stat;
@@ -191,24 +194,34 @@ claiim_token_split(const char *token, size_t len,
 	return true;
 }
 
+static bool
+is_token_char(char c)
+{
+	return c != '\0' && strchr(token_alphabet, c) != NULL;
+}
+
 /*
- * Where a token stands in a text; NULL if none does.  By its form alone, so
- * that it is found whether or not it was ever issued.
+ * Where the secret part of a token begins in a text; NULL if none does.  By
+ * its form alone, so that it is found whether or not it was ever issued; and
+ * by its beginning, for the server's log may cut a text anywhere.
  */
 static char *
-find_token(const char *text, size_t len)
+find_secret(const char *text, size_t len)
 {
-	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
-	size_t		size = CLAIIM_TOKEN_ID_LEN + 1 + TOKEN_RANDOM_CHARS;
+	char		prefix[TYPEID_MAX_PREFIX + 1];
+	uint8		uuid[16];
+	const char *error;
+	size_t		head = CLAIIM_TOKEN_ID_LEN + 1;
 	const char *at = text;
 	const char *end = text + len;
 
-	while (end - at >= (ptrdiff_t) size &&
-		   (at = memchr(at, 'c', end - at - size + 1)) != NULL)
+	while (end - at > (ptrdiff_t) head &&
+		   (at = memchr(at, 'c', end - at - head)) != NULL)
 	{
-		if (memcmp(at, "ctk_", 4) == 0 &&
-			claiim_token_split(at, size, token_id))
-			return unconstify(char *, at);
+		if (memcmp(at, "ctk_", 4) == 0 && at[CLAIIM_TOKEN_ID_LEN] == '_' &&
+			is_token_char(at[head]) &&
+			typeid_decode(at, CLAIIM_TOKEN_ID_LEN, prefix, uuid, &error))
+			return unconstify(char *, at + head);
 		at++;
 	}
 	return NULL;
@@ -217,20 +230,19 @@ find_token(const char *text, size_t len)
 bool
 claiim_has_token(const char *text, size_t len)
 {
-	return find_token(text, len) != NULL;
+	return find_secret(text, len) != NULL;
 }
 
 /* Overwrite what is secret in every token that stands in a text. */
 void
 claiim_mask_tokens(char *text)
 {
-	char	   *token;
+	char	   *secret_part;
 
-	while ((token = find_token(text, strlen(text))) != NULL)
+	while ((secret_part = find_secret(text, strlen(text))) != NULL)
 	{
-		text = token + CLAIIM_TOKEN_ID_LEN + 1;
-		memset(text, '*', TOKEN_RANDOM_CHARS);
-		text += TOKEN_RANDOM_CHARS;
+		for (text = secret_part; is_token_char(*text); text++)
+			*text = '*';
 	}
 }
 
@@ -288,8 +300,6 @@ claiim_typeid(PG_FUNCTION_ARGS)
 Datum
 claiim_new_token(PG_FUNCTION_ARGS)
 {
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	char		token[CLAIIM_TOKEN_ID_LEN + 1 + TOKEN_RANDOM_CHARS + 1];
 	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
 	uint8		random[TOKEN_RANDOM + 1] = {0};
@@ -312,7 +322,7 @@ claiim_new_token(PG_FUNCTION_ARGS)
 		int			bit = i * 6;
 		int			pair = (random[bit / 8] << 8) | random[bit / 8 + 1];
 
-		*out++ = alphabet[(pair >> (10 - bit % 8)) & 0x3f];
+		*out++ = token_alphabet[(pair >> (10 - bit % 8)) & 0x3f];
 	}
 	*out = '\0';
 

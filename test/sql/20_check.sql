@@ -102,6 +102,26 @@ SELECT outcome, reason, rule, baseline FROM claiim_check('web-bot', 'deploy:stag
 -- An organization above is another organization all the same.
 :ask ('web-bot', 'deploy:staging', 'app/x');
 RESET SESSION AUTHORIZATION;
+-- Who does not prove to be the agent is told nothing of it.  Chron says whom the
+-- stranger asked for.
+\set stranger 'SELECT reason_code, num_nonnulls(anchor, org, policy, skill, baseline) AS told, chron_id FROM claiim_check'
+SET SESSION AUTHORIZATION regress_stranger;
+:stranger ('web-bot', 'deploy:staging', 'app/web/1') \gset s1_
+:stranger ('web-bot', 'deploy:staging', 'app/web/1', token => 'nonsense') \gset s2_
+:stranger ('web-bot', 'infra:read', 'app/web/1', token => 'ctk_01j00000000000000000000000_' || repeat('A', 43)) \gset s3_
+\pset null '(null)'
+SELECT reason_code, anchor, org, policy, skill, baseline
+FROM claiim_check_many('web-bot', '{deploy:staging,infra:read}', '{app/web/many,app/web/many}');
+\pset null ''
+RESET SESSION AUTHORIZATION;
+SELECT v.n, v.reason_code, v.told AS told_the_stranger, c.reason_code, c.anchor, c.org, c.policy, c.skill, c.baseline
+FROM (VALUES
+    (1, :'s1_reason_code', :s1_told, :'s1_chron_id'),
+    (2, :'s2_reason_code', :s2_told, :'s2_chron_id'),
+    (3, :'s3_reason_code', :s3_told, :'s3_chron_id')) AS v (n, reason_code, told, id)
+    JOIN claiim.chron c ON claiim.chron_id(c.seq, c.at) = v.id
+ORDER BY n;
+SELECT action, anchor, org, policy, skill, baseline FROM claiim.chron WHERE target = 'app/web/many' ORDER BY seq;
 SELECT two.people($$unbind_baseline('acme')$$);
 
 -- Suspended, retired, without a human: each counts before all that comes after

@@ -29,6 +29,25 @@ SELECT two.error($$SELECT claiim_check('x', 'a', E'b\u0085')$$);
 -- A right-to-left override would make a record read as what it is not.
 SELECT two.error($$SELECT claiim_check('x', 'a', E'app/\u202Egnp')$$);
 SELECT two.error($$SELECT claiim_check('x', 'a', 'b', session => E's\u0007')$$);
+-- What shows as nothing, or turns the text around, would make two names look
+-- like one: in a call, in a pattern, in a name, in a document.
+SELECT n, count(*), regexp_replace(message, 'U\+[0-9A-F]+', 'U+...')
+FROM unnest('{000000AD,0000061C,0000180E,0000200B,0000200D,0000202E,00002060,00002066,0000FEFF,0000FFF9,000E0041}'::text[]) AS c,
+     (VALUES (1, $$SELECT claiim_check(%L, 'a', 'b')$$),
+             (2, $$SELECT claiim_check('x', %L, 'b')$$),
+             (3, $$SELECT claiim_check('x', 'a', %L)$$),
+             (4, $$SELECT claiim_check('x', 'a', 'b', session => %L)$$),
+             (5, $$SELECT claiim_check_many('x', ARRAY['a', %L], '{b,b}')$$),
+             (6, $$SELECT claiim_check_many('x', '{a,a}', ARRAY['b', %L])$$),
+             (7, $$SELECT claiim_authenticate(%L, 't')$$),
+             (8, $$SELECT claiim._pattern_check(%L, '/')$$),
+             (9, $$SELECT claiim._skill_check('actions: [' || %L || ']')$$),
+             (10, $$SELECT claiim._policy_check('allow: ["' || %L || '"]', 'acme')$$),
+             (11, $$SELECT claiim._policy_check('{allow: [{action: a, target: "' || %L || '"}]}', 'acme')$$)) AS s (n, statement),
+     LATERAL (SELECT split_part(two.error(format(statement, 'k' || chr(('x' || c)::bit(32)::int) || 'y')), E'\n', 1)) AS e (message)
+GROUP BY 1, 3 ORDER BY 1, 3;
+-- what is unusual, but shows, stays a name
+SELECT two.error($$SELECT claiim._pattern_check(E'k\u00e9\u4e2d', '/')$$);
 
 -- Wildcards in a call would match the pattern of a policy literally; empty
 -- segments and paths that climb would escape a pattern.

@@ -99,6 +99,36 @@ RESET SESSION AUTHORIZATION;
 SELECT auth, token = :'good_token_id' AS by_its_identifier
 FROM claiim.chron WHERE claiim.chron_id(seq, at) = :'tx_chron_id';
 
+-- In the place of another argument, which would be recorded as it is: refused,
+-- and not repeated; the right one, a revoked one, and one that never was.
+\pset format unaligned
+\pset tuples_only on
+SELECT count(*) AS before FROM claiim.chron \gset
+SELECT n, count(*), count(*) FILTER (WHERE strpos(message, right(token, 43)) > 0) AS repeats,
+       replace(message, token, '(the token)')
+FROM (VALUES (:'good_token'), (:'bad_token'), ('ctk_01j00000000000000000000000_' || repeat('A', 43))) AS t (token),
+     (VALUES (1, $$SELECT claiim_check(%L, 'a', 'b')$$, ''),
+             (2, $$SELECT claiim_check('x', %L, 'b')$$, ''),
+             (3, $$SELECT claiim_check('x', 'a', %L)$$, ''),
+             (4, $$SELECT claiim_check('x', 'a', %L)$$, 'app/'),
+             (5, $$SELECT claiim_check('x', 'a', 'b', session => %L)$$, ''),
+             (6, $$SELECT claiim_check('x', 'a', 'b', context => to_jsonb(%L::text))$$, ''),
+             (7, $$SELECT claiim_check('x', 'a', 'b', context => jsonb_build_object('a', jsonb_build_array(1, %L)))$$, 'Bearer '),
+             (8, $$SELECT claiim_check('x', 'a', 'b', context => jsonb_build_object(%L, null))$$, ''),
+             (9, $$SELECT claiim_check_many('x', ARRAY['a', %L], '{b,b}')$$, ''),
+             (10, $$SELECT claiim_check_many('x', '{a,a}', ARRAY['b', %L])$$, ''),
+             (11, $$SELECT claiim_authenticate(%L, 'x')$$, '')) AS s (n, statement, before),
+     LATERAL (SELECT two.error(format(statement, before || token))) AS e (message)
+GROUP BY 1, 4 ORDER BY 1, 4;
+SELECT count(*) - :before FROM claiim.chron;
+-- and in what a human writes down
+SET SESSION AUTHORIZATION regress_ann;
+SELECT split_part(two.error(format($$SELECT claiim.issue_token('infra-bot', label => %L)$$, :'good_token')), E'\n', 1);
+SELECT split_part(two.error(format($$SELECT claiim.suspend_agent('infra-bot', %L)$$, 'leaked: ' || :'good_token')), E'\n', 1);
+RESET SESSION AUTHORIZATION;
+\pset tuples_only off
+\pset format aligned
+
 -- Nothing of a token but its identifier is in any table of claiim, and what is
 -- in claiim.tokens is no plain hash of it.
 SELECT count(*) AS found

@@ -58,3 +58,56 @@ SELECT two.error($$UPDATE claiim.agents SET org = 'acme/web' WHERE agent = 'depl
 DROP TABLE two.child;
 SELECT ok, problem FROM claiim.verify();
 SELECT outcome FROM claiim_check('x', 'a', 'b');
+
+-- Nor does anybody drop Chron, or a part of it, or put it where it is not found.
+SELECT max(tableoid::regclass::text) AS partition FROM claiim.chron \gset
+CREATE TABLE two.removals AS
+SELECT n, format(statement, :'partition') AS statement
+FROM (VALUES
+    (1, 'DROP TABLE %s'),
+    (2, 'DROP TABLE claiim.chron CASCADE'),
+    (3, 'DROP EXTENSION claiim CASCADE'),
+    (4, 'DROP SCHEMA claiim CASCADE'),
+    (5, 'ALTER TABLE claiim.chron DETACH PARTITION %s'),
+    (6, 'ALTER TABLE IF EXISTS claiim.chron DETACH PARTITION %s'),
+    (7, 'ALTER TABLE ONLY claiim.chron DETACH PARTITION %s'),
+    (8, 'ALTER TABLE %s RENAME TO gone'),
+    (9, 'ALTER TABLE claiim.chron RENAME TO gone'),
+    (10, 'ALTER TABLE %s SET SCHEMA two'),
+    (11, 'ALTER TABLE claiim.chron SET SCHEMA two'),
+    (12, 'SET LOCAL search_path = claiim; ALTER TABLE chron RENAME TO gone')) AS v (n, statement);
+SELECT n, regexp_replace(split_part(two.error(statement), E'\n', 1), 'y\d{4}m\d{2}', 'yYYYYmMM') FROM two.removals ORDER BY n;
+-- with detail and hint
+SELECT regexp_replace(two.error(statement), 'y\d{4}m\d{2}', 'yYYYYmMM') FROM two.removals WHERE n IN (1, 5) ORDER BY n;
+-- not in a transaction block, so not by way of two.error
+\set VERBOSITY terse
+SELECT format('ALTER TABLE claiim.chron DETACH PARTITION %s CONCURRENTLY', :'partition') AS statement \gset
+\set ECHO none
+:statement;
+\set ECHO all
+-- The setting is a superuser's.
+SET SESSION AUTHORIZATION regress_ann;
+SELECT two.error('SET claiim.allow_drop_chron = on');
+RESET SESSION AUTHORIZATION;
+-- With it all of them do what they say.
+CREATE FUNCTION two.undone(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RAISE EXCEPTION 'undone';
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLERRM;
+END$$;
+BEGIN;
+SET LOCAL claiim.allow_drop_chron = on;
+SELECT n, two.undone(statement) FROM two.removals ORDER BY n;
+ROLLBACK;
+-- A table of another's with such a name is none of claiim's business.
+CREATE TABLE two.chron (i int) PARTITION BY LIST (i);
+CREATE TABLE two.chron_y2026m01 PARTITION OF two.chron FOR VALUES IN (1);
+INSERT INTO two.chron VALUES (1);
+ALTER TABLE two.chron DETACH PARTITION two.chron_y2026m01;
+ALTER TABLE two.chron_y2026m01 RENAME TO other;
+ALTER TABLE two.other SET SCHEMA public;
+DROP TABLE two.chron, public.other;
+SELECT ok, problem FROM claiim.verify();
+SELECT outcome FROM claiim_check('x', 'a', 'b');

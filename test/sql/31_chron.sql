@@ -38,6 +38,7 @@ DECLARE
     key record;
 BEGIN
     ALTER TABLE claiim.chron DISABLE TRIGGER claiim_guard_rows;
+    PERFORM set_config('claiim.allow_drop_chron', 'on', true);
     -- Who takes off the guards takes off the keys as well.
     FOR key IN SELECT conrelid::regclass AS partition, conname FROM pg_constraint
         WHERE contype = 'p' AND conrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'claiim.chron'::regclass)
@@ -70,6 +71,40 @@ SELECT two.tamper('DELETE FROM claiim.chron WHERE seq BETWEEN 5 AND 50');
 -- Added: the same number twice
 SELECT two.tamper($$INSERT INTO claiim.chron
     SELECT (jsonb_populate_record(c, jsonb_build_object('at', at + '1 us'))).* FROM claiim.chron c WHERE seq = 3$$) ~ '^f [23] 3 ' AS twice;
+-- The end cut off, and a whole partition taken away: the chain is whole as far as
+-- it goes, and does not go as far as it went.
+SELECT regexp_replace(two.tamper($$DELETE FROM claiim.chron WHERE seq > (SELECT max(seq) - 3 FROM claiim.chron)$$), '\d+', 'N', 'g');
+SELECT max(seq) AS tip, max(tableoid::regclass::text) AS partition FROM claiim.chron \gset
+SELECT two.tamper('DELETE FROM claiim.chron WHERE seq = ' || :tip) = concat_ws(' ', 'f', :tip - 1, :tip, 'it is missing: Chron went at least as far as record', :tip) AS named;
+SELECT two.tamper(format('SET LOCAL claiim.allow_drop_chron = on; ALTER TABLE claiim.chron DETACH PARTITION %s', :'partition'))
+       = concat_ws(' ', 'f', 0, 1, 'it is missing: Chron went at least as far as record', :tip) AS detached;
+-- A column that no record has, and one of them gone
+SELECT two.tamper('ALTER TABLE claiim.chron ADD COLUMN verdict text');
+SELECT two.tamper($$ALTER TABLE claiim.chron ADD COLUMN verdict text DEFAULT 'ALLOW'; ALTER TABLE claiim.chron DROP COLUMN verdict$$) ~ '^t' AS added_and_gone;
+-- A row beside the index, which who reads by number does not see: a copy of the
+-- same number that says something else.
+CREATE FUNCTION two.hide(as_seq bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+    partition regclass := (SELECT tableoid FROM claiim.chron WHERE seq = as_seq);
+BEGIN
+    ALTER TABLE claiim.chron DISABLE TRIGGER claiim_guard_rows;
+    UPDATE pg_index SET indisready = false WHERE indrelid = partition;
+    INSERT INTO claiim.chron SELECT (jsonb_populate_record(c, '{"outcome": "ALLOW", "reason": "forged"}')).*
+    FROM claiim.chron c WHERE seq = as_seq;
+    UPDATE pg_index SET indisready = true WHERE indrelid = partition;
+    SET LOCAL enable_seqscan = off;
+    SET LOCAL enable_sort = off;
+    SELECT concat_ws(' ', ok, regexp_replace(problem, '\d+', 'N', 'g'), (SELECT count(*) FROM claiim.chron WHERE seq = as_seq), records = max) INTO result
+    FROM claiim.verify(), (SELECT max(seq) FROM claiim.chron) AS m;
+    RAISE EXCEPTION 'undo' USING ERRCODE = 'ZZ000', DETAIL = result;
+EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
+    GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
+    RETURN result;
+END
+$$;
+SELECT two.hide(6);
+SELECT two.hide(:tip);
 -- Reordered
 SELECT two.tamper($$UPDATE claiim.chron SET seq = CASE seq WHEN 6 THEN 5 ELSE 6 END WHERE seq IN (5, 6)$$);
 -- A forger who also recomputes the leaf is found by the link; who recomputes the
