@@ -116,6 +116,9 @@ SQL
 
 		# What only the old primary had was never answered; it is rewound.
 		last if $round == 3;
+		# Until its first checkpoint the promoted server's control file names the
+		# old timeline, and pg_rewind would find nothing to do.
+		$standby->safe_psql('postgres', 'CHECKPOINT');
 		ok(run_log([ 'pg_rewind', '--source-server', $standby->connstr('postgres'), '--target-pgdata', $primary->data_dir, '--no-sync' ]), '... the old one is rewound') or last;
 		$primary->append_conf('postgresql.conf', 'port = ' . $primary->port . "\nsynchronous_standby_names = ''\nprimary_conninfo = '" . $standby->connstr . ' application_name=' . $primary->name . "'\n");
 		unlink $primary->data_dir . '/postgresql.auto.conf';
