@@ -37,6 +37,7 @@ _PG_init(void)
 	claiim_hooks_init();
 	chron_guard_init();
 	claiim_log_mask_init();
+	claiim_check_scan_init();
 }
 
 /*

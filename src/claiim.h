@@ -267,6 +267,13 @@ extern void question_read_one(struct FunctionCallInfoBaseData *fcinfo,
 extern void question_read_many(struct FunctionCallInfoBaseData *fcinfo,
 							   Question *question);
 
+/* gate.c */
+extern PGDLLEXPORT Datum claiim_check(struct FunctionCallInfoBaseData *fcinfo);
+extern TupleDesc claiim_answer_desc(void);
+
+/* check_scan.c */
+extern void claiim_check_scan_init(void);
+
 /* identity.c */
 typedef struct Identity
 {

@@ -187,8 +187,9 @@ raise_failure(const ChronRequest *request)
  * The answer
  */
 
-static TupleDesc
-answer_desc(void)
+/* The answer's row type. */
+TupleDesc
+claiim_answer_desc(void)
 {
 	static TupleDesc desc = NULL;
 
@@ -244,7 +245,7 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
 	}
 	nulls[NCOLUMNS - 1] = false;
 	values[NCOLUMNS - 1] = TimestampTzGetDatum(request->at);
-	return heap_form_tuple(answer_desc(), values, nulls);
+	return heap_form_tuple(claiim_answer_desc(), values, nulls);
 }
 
 /*
@@ -393,7 +394,7 @@ claiim_check_many(PG_FUNCTION_ARGS)
 
 	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
 	rsinfo->returnMode = SFRM_Materialize;
-	rsinfo->setDesc = CreateTupleDescCopy(answer_desc());
+	rsinfo->setDesc = CreateTupleDescCopy(claiim_answer_desc());
 	rsinfo->setResult = tuplestore_begin_heap(rsinfo->allowedModes & SFRM_Materialize_Random,
 											  false, work_mem);
 	MemoryContextSwitchTo(old);

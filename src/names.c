@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(claiim_pattern_check);
 static void
 check_name(const char *what, const char *value, size_t len, size_t max)
 {
-	size_t		at = 0;
+	size_t		at = text_ascii_run(value, len);
 
 	if (len == 0)
 		ereport(ERROR,

@@ -106,11 +106,27 @@ code_point_is_space(uint32_t c)
 		c == 0x3000;
 }
 
-TextFault
-text_scan(const char *text, size_t len, bool allow_space)
+/*
+ * How many bytes at the beginning are printing ASCII or spaces, which is
+ * mostly all of them and needs no decoding.
+ */
+size_t
+text_ascii_run(const char *text, size_t len)
 {
 	size_t		at = 0;
 
+	while (at < len && (unsigned char) (text[at] - 0x20) < 0x7f - 0x20)
+		at++;
+	return at;
+}
+
+TextFault
+text_scan(const char *text, size_t len, bool allow_space)
+{
+	size_t		at = text_ascii_run(text, len);
+
+	if (!allow_space && memchr(text, ' ', at) != NULL)
+		return TEXT_SPACE;
 	while (at < len)
 	{
 		uint32_t	c;
@@ -135,6 +151,8 @@ text_is_trimmed(const char *text, size_t len)
 	size_t		at = 0;
 	size_t		width;
 
+	if (text_ascii_run(text, len) == len)
+		return len == 0 || (text[0] != ' ' && text[len - 1] != ' ');
 	while (at < len)
 	{
 		width = utf8_decode(text + at, len - at, &c);

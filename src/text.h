@@ -23,6 +23,8 @@ extern size_t utf8_clip(const char *text, size_t len, size_t max);
 extern bool code_point_is_control(uint32_t code_point);
 extern bool code_point_is_space(uint32_t code_point);
 
+extern size_t text_ascii_run(const char *text, size_t len);
+
 /* What text_scan found first. */
 typedef enum TextFault
 {

@@ -1,0 +1,295 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_scan.c
+ *	  SELECT * FROM claiim_check(...), without the detour of a function scan.
+ *
+ * A function scan makes its row type anew from the function's catalog entry
+ * at every execution, and puts the one row through a tuplestore; that is as
+ * much work as the decision itself (bench/README.md).  So where claiim_check
+ * stands alone in FROM, a plan node of our own calls it, through the function
+ * manager like any caller, and hands on its row.
+ *
+ * It behaves as the function scan does: the call is made when the first row
+ * is fetched, once, and again only after a rescan for which an argument's
+ * parameter has changed; a rescan without that gives the same row again, for
+ * one question in the query is one decision.  What it does not know (ordinality,
+ * ROWS FROM, lateral arguments, the row as a whole) keeps its function scan.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parse_relation.h"
+#include "utils/lsyscache.h"
+
+typedef struct CheckScanState
+{
+	CustomScanState css;
+	ExprState  *call;
+	TupleTableSlot *row;		/* the answer, kept for a rescan */
+	bool		asked;			/* it is there */
+	bool		given;			/* and was returned */
+} CheckScanState;
+
+static Plan *plan_check(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
+						List *tlist, List *clauses, List *custom_plans);
+static Node *create_state(CustomScan *scan);
+static void begin_check(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *exec_check(CustomScanState *node);
+static void end_check(CustomScanState *node);
+static void rescan_check(CustomScanState *node);
+
+static const CustomPathMethods path_methods = {
+	.CustomName = "claiim_check",
+	.PlanCustomPath = plan_check
+};
+
+static const CustomScanMethods scan_methods = {
+	.CustomName = "claiim_check",
+	.CreateCustomScanState = create_state
+};
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = "claiim_check",
+	.BeginCustomScan = begin_check,
+	.ExecCustomScan = exec_check,
+	.EndCustomScan = end_check,
+	.ReScanCustomScan = rescan_check
+};
+
+static set_rel_pathlist_hook_type prev_set_rel_pathlist = NULL;
+
+/*
+ * Planning
+ */
+
+/* Is this function ours, as the function manager would call it? */
+static bool
+is_check(Oid function)
+{
+	char	   *name = get_func_name(function);
+	FmgrInfo	info;
+
+	if (name == NULL || strcmp(name, "claiim_check") != 0)
+		return false;
+	fmgr_info(function, &info);
+	return info.fn_addr == claiim_check;
+}
+
+/* The call of claiim_check that this FROM item is; NULL if it is another. */
+static FuncExpr *
+call_of(RangeTblEntry *rte)
+{
+	RangeTblFunction *item;
+
+	if (rte->rtekind != RTE_FUNCTION || rte->funcordinality ||
+		list_length(rte->functions) != 1)
+		return NULL;
+	item = linitial_node(RangeTblFunction, rte->functions);
+	if (item->funccolnames != NIL || !IsA(item->funcexpr, FuncExpr) ||
+		!is_check(((FuncExpr *) item->funcexpr)->funcid))
+		return NULL;
+	return (FuncExpr *) item->funcexpr;
+}
+
+/* Is a Var of the row as a whole used anywhere? */
+static bool
+whole_row_used(RelOptInfo *rel)
+{
+	Bitmapset  *used = NULL;
+	ListCell   *cell;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
+	foreach(cell, rel->baserestrictinfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause,
+					   rel->relid, &used);
+	return bms_is_member(InvalidAttrNumber - FirstLowInvalidHeapAttributeNumber,
+						 used);
+}
+
+/* The columns as Vars; NIL if they are not those that claiim_check answers. */
+static List *
+columns_of_answer(RangeTblEntry *rte, Index relid)
+{
+	List	   *names;
+	List	   *columns;
+	List	   *result = NIL;
+	ListCell   *cell;
+	TupleDesc	answer = claiim_answer_desc();
+
+	expandRTE(rte, relid, 0, -1, false, &names, &columns);
+	if (list_length(columns) != answer->natts)
+		return NIL;
+	foreach(cell, columns)
+	{
+		Var		   *var = lfirst_node(Var, cell);
+		int			i = foreach_current_index(cell);
+
+		if (var->vartype != TupleDescAttr(answer, i)->atttypid)
+			return NIL;
+		result = lappend(result, makeTargetEntry((Expr *) var, i + 1, NULL, false));
+	}
+	return result;
+}
+
+static void
+offer_check(PlannerInfo *root, RelOptInfo *rel, Index relid, RangeTblEntry *rte)
+{
+	FuncExpr   *call;
+	Path	   *function_scan;
+	CustomPath *path;
+	List	   *columns;
+
+	if (prev_set_rel_pathlist)
+		prev_set_rel_pathlist(root, rel, relid, rte);
+
+	if (rte->rtekind != RTE_FUNCTION || (call = call_of(rte)) == NULL ||
+		!bms_is_empty(rel->lateral_relids) || list_length(rel->pathlist) != 1 ||
+		whole_row_used(rel) ||
+		(columns = columns_of_answer(rte, relid)) == NIL)
+		return;
+
+	function_scan = (Path *) linitial(rel->pathlist);
+	path = makeNode(CustomPath);
+	path->path.pathtype = T_CustomScan;
+	path->path.parent = rel;
+	path->path.pathtarget = rel->reltarget;
+	path->path.param_info = function_scan->param_info;
+	path->path.parallel_aware = false;
+	path->path.parallel_safe = false;
+	path->path.rows = function_scan->rows;
+	path->path.startup_cost = function_scan->startup_cost;
+	path->path.total_cost = function_scan->total_cost;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->custom_private = list_make2(call, columns);
+	path->methods = &path_methods;
+	rel->pathlist = list_make1(path);
+}
+
+static Plan *
+plan_check(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
+		   List *tlist, List *clauses, List *custom_plans)
+{
+	CustomScan *scan = makeNode(CustomScan);
+
+	scan->scan.plan.targetlist = tlist;
+	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
+	scan->scan.scanrelid = 0;	/* its row is custom_scan_tlist */
+	scan->flags = path->flags;
+	scan->custom_exprs = list_make1(linitial(path->custom_private));
+	scan->custom_scan_tlist = (List *) lsecond(path->custom_private);
+	scan->methods = &scan_methods;
+	return &scan->scan.plan;
+}
+
+/*
+ * Execution
+ */
+
+static Node *
+create_state(CustomScan *scan)
+{
+	CheckScanState *state = (CheckScanState *)
+		newNode(sizeof(CheckScanState), T_CustomScanState);
+
+	state->css.methods = &exec_methods;
+	return (Node *) state;
+}
+
+static void
+begin_check(CustomScanState *node, EState *estate, int eflags)
+{
+	CheckScanState *state = (CheckScanState *) node;
+	CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
+
+	state->call = ExecInitExpr((Expr *) linitial(scan->custom_exprs),
+							   &node->ss.ps);
+	state->row = node->ss.ss_ScanTupleSlot;
+}
+
+/* Ask, and keep the answer in the slot. */
+static void
+ask(CheckScanState *state)
+{
+	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	TupleTableSlot *row = state->row;
+	HeapTupleData tuple;
+	HeapTupleHeader answer;
+	Datum		value;
+	bool		isnull;
+
+	ExecClearTuple(row);
+	value = ExecEvalExprSwitchContext(state->call, econtext, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("claiim_check returned no row")));
+	answer = DatumGetHeapTupleHeader(value);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(answer);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = answer;
+	heap_deform_tuple(&tuple, row->tts_tupleDescriptor, row->tts_values,
+					  row->tts_isnull);
+	ExecStoreVirtualTuple(row);
+	ExecMaterializeSlot(row);
+	state->asked = true;
+}
+
+static TupleTableSlot *
+next_row(ScanState *node)
+{
+	CheckScanState *state = (CheckScanState *) node;
+
+	if (state->given)
+		return NULL;
+	if (!state->asked)
+		ask(state);
+	state->given = true;
+	return state->row;
+}
+
+static bool
+recheck(ScanState *node, TupleTableSlot *slot)
+{
+	return true;
+}
+
+static TupleTableSlot *
+exec_check(CustomScanState *node)
+{
+	return ExecScan(&node->ss, next_row, recheck);
+}
+
+static void
+end_check(CustomScanState *node)
+{
+}
+
+static void
+rescan_check(CustomScanState *node)
+{
+	CheckScanState *state = (CheckScanState *) node;
+
+	if (node->ss.ps.chgParam != NULL)
+		state->asked = false;
+	state->given = false;
+}
+
+void
+claiim_check_scan_init(void)
+{
+	prev_set_rel_pathlist = set_rel_pathlist_hook;
+	set_rel_pathlist_hook = offer_check;
+}
