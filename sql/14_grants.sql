@@ -110,3 +110,13 @@ TO claiim_auditor;
 
 GRANT EXECUTE ON FUNCTION claiim._visible_orgs(text[]) TO claiim_admin, claiim_auditor;
 GRANT EXECUTE ON FUNCTION claiim._sees_orgless() TO claiim_auditor;
+
+/*
+ * Those who watch the server; the figures are of all organizations together, so
+ * they are not for auditors.  The views' functions run with the reader's
+ * rights, and show no more than the views.
+ */
+
+GRANT USAGE ON SCHEMA claiim TO pg_monitor;
+GRANT SELECT ON claiim.pg_stat_claiim, claiim.pg_stat_claiim_reasons TO pg_monitor;
+GRANT EXECUTE ON FUNCTION claiim._stat(), claiim._stat_reasons() TO pg_monitor;

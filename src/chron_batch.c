@@ -56,6 +56,10 @@
 static ChronRequest **batch;
 static int	nbatch = 0;
 
+/* Acts in the batch, and what its commit took, in us. */
+static int	nacts;
+static int64 commit_us;
+
 /* What a commit takes, in us, and how many callers there were with the last. */
 static int64 flush_us = 0;
 static int	expected = 0;
@@ -155,6 +159,7 @@ append_act(ChronInserter *inserter, const char *act, const char *actor,
 						act)));
 	append(inserter, buffer, enc.len, enc.nfields, &seq, &at);
 	pfree(buffer);
+	nacts++;
 }
 
 /* Move what the outbox holds into Chron. */
@@ -413,7 +418,8 @@ commit_batch(void)
 
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	flush_us = (flush_us * 7 + (GetCurrentTimestamp() - began)) / 8;
+	commit_us = GetCurrentTimestamp() - began;
+	flush_us = (flush_us * 7 + commit_us) / 8;
 	return commit_reached_standbys(XactLastCommitEnd);
 }
 
@@ -473,6 +479,7 @@ record(ChronRequest **requests, int n)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	epoch = pg_atomic_read_u64(&my_db->epoch);
 	know_tip();
+	nacts = 0;
 	inserter = chron_insert_begin();
 	if (my_log[0] == '\0')
 	{
@@ -518,6 +525,7 @@ record(ChronRequest **requests, int n)
 	else
 		remember_tip();
 	expected = n + chron_queue_length(my_db);
+	stats_batch(&my_db->stats, n, requests, states, nacts, commit_us);
 	chron_queue_finish(n, requests, states);
 	nbatch = 0;
 }
@@ -598,6 +606,7 @@ fail(ChronRequest **requests, int n, const ErrorData *error)
 				sizeof(requests[i]->message));
 		states[i] = REQUEST_FAILED;
 	}
+	stats_batch(&my_db->stats, n, requests, states, 0, 0);
 	chron_queue_finish(n, requests, states);
 }
 
@@ -701,12 +710,14 @@ chron_batch_start(ClaiimDatabase *db, uint64 generation)
 	begin_batch();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	know_tip();
+	nacts = 0;
 	inserter = chron_insert_begin();
 	if (my_log[0] == '\0')
 		append_log_open(inserter);
 	append_writer_start(inserter);
 	chron_insert_end(inserter);
 	(void) commit_batch();
+	stats_batch(&my_db->stats, 0, NULL, NULL, nacts, commit_us);
 	remember_tip();
 }
 

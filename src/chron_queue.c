@@ -43,13 +43,6 @@ static ChronRequest *own[MAX_OWN];
 static int	nown = 0;
 static bool exit_registered = false;
 
-TimestampTz
-chron_queue_deadline(void)
-{
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-									   claiim_queue_timeout);
-}
-
 static long
 milliseconds_until(TimestampTz deadline)
 {
@@ -178,7 +171,8 @@ stop_waiting(int code, Datum arg)
  * give.
  */
 void
-chron_queue_reserve(int n, ChronRequest **requests, TimestampTz deadline)
+chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
+					TimestampTz deadline)
 {
 	volatile bool done = false;
 
@@ -195,6 +189,7 @@ chron_queue_reserve(int n, ChronRequest **requests, TimestampTz deadline)
 	if (try_reserve(n, requests))
 		return;
 
+	pg_atomic_fetch_add_u64(&db->stats.queue_waits, 1);
 	pg_atomic_fetch_add_u32(&claiim_shared->slot_waiters, 1);
 	PG_ENSURE_ERROR_CLEANUP(stop_waiting, (Datum) 0);
 	{
@@ -214,12 +209,15 @@ chron_queue_reserve(int n, ChronRequest **requests, TimestampTz deadline)
 	stop_waiting(0, (Datum) 0);
 
 	if (!done)
+	{
+		pg_atomic_fetch_add_u64(&db->stats.queue_refused, 1);
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("the decision was not taken: the gate's queue is full"),
 				 errdetail("No place became free within claiim.queue_timeout (%d ms).",
 						   claiim_queue_timeout),
 				 errhint("Try again later, or increase claiim.queue_size.")));
+	}
 }
 
 /*
@@ -288,11 +286,14 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 
 		ms = milliseconds_until(deadline);
 		if (ms <= 0)
+		{
+			pg_atomic_fetch_add_u64(&db->stats.unconfirmed, n);
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
 					 errmsg("no answer: the decision could not be confirmed as recorded within claiim.queue_timeout"),
 					 errdetail("It may have been recorded; it was not answered, so the action must not run."),
 					 errhint("Look for a long-held lock on claiim.chron, a missing synchronous standby, or a slow disk.")));
+		}
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 ms, wait_event_chron_wait());

@@ -57,6 +57,37 @@ typedef enum WriterState
 	WRITER_RUNNING
 } WriterState;
 
+/* What is counted in a database; stats.c says by whom. */
+#define STATS_REASONS		64
+#define STATS_REASON_SIZE	32
+#define STATS_BUCKETS		16
+
+typedef struct ClaiimStats
+{
+	/* By the writer. */
+	pg_atomic_uint64 allowed;
+	pg_atomic_uint64 denied;
+	pg_atomic_uint64 acts;
+	pg_atomic_uint64 reevaluated;	/* an ALLOW sent back, for governance came first */
+	pg_atomic_uint64 failed;	/* not recorded, and the caller told so */
+	pg_atomic_uint64 batches;
+	pg_atomic_uint64 largest_batch;
+	pg_atomic_uint64 commit_us;
+	pg_atomic_uint64 latency_us;
+	pg_atomic_uint64 latency[STATS_BUCKETS];
+	pg_atomic_uint64 reasons[STATS_REASONS];
+	/* By callers. */
+	pg_atomic_uint64 queue_waits;	/* the queue was full */
+	pg_atomic_uint64 queue_refused; /* and stayed so */
+	pg_atomic_uint64 unconfirmed;	/* gave up waiting for the writer */
+
+	/* Guarded by ClaiimShared.lock. */
+	TimestampTz since;
+	TimestampTz verified_at;	/* 0: not since the server started */
+	bool		verified_ok;
+	int64		verified_seq;
+} ClaiimStats;
+
 typedef struct ClaiimDatabase
 {
 	Oid			oid;			/* InvalidOid: this place is free */
@@ -86,6 +117,8 @@ typedef struct ClaiimDatabase
 	/* What the writer last made durable, to notice a tail that vanished. */
 	Oid			chron_relid;
 	int64		last_seq;
+
+	ClaiimStats stats;
 } ClaiimDatabase;
 
 typedef struct ChronRequest ChronRequest;
@@ -98,6 +131,8 @@ typedef struct ClaiimShared
 	pg_atomic_uint32 nfree;		/* never more than are on the list */
 	pg_atomic_uint32 slot_waiters;
 	ConditionVariable slot_freed;
+	int			nreasons;		/* under lock */
+	char		reasons[STATS_REASONS][STATS_REASON_SIZE];
 	int			ndatabases;
 	ClaiimDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } ClaiimShared;
@@ -323,6 +358,8 @@ struct ChronRequest
 	int			index;
 	int			next;			/* in the free list or the queue; -1: none */
 	bool		allow;
+	int			reason;			/* stats_reason() of its reason code */
+	TimestampTz asked_at;
 	uint64		epoch;
 	PGPROC	   *owner;
 
@@ -340,14 +377,13 @@ struct ChronRequest
 	uint8		data[CLAIIM_REQUEST_BYTES];
 };
 
-extern void chron_queue_reserve(int n, ChronRequest **requests,
-								TimestampTz deadline);
+extern void chron_queue_reserve(ClaiimDatabase *db, int n,
+								ChronRequest **requests, TimestampTz deadline);
 extern void chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests);
 extern void chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 							 TimestampTz deadline);
 extern void chron_queue_release(int n, ChronRequest **requests);
 extern void chron_queue_free_slot(ChronRequest *request);
-extern TimestampTz chron_queue_deadline(void);
 
 /* The writer's side. */
 extern void chron_queue_writer_init(void);
@@ -356,6 +392,14 @@ extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests);
 extern void chron_queue_finish(int n, ChronRequest **requests,
 							   const RequestState *states);
 extern void chron_queue_wake_all(ClaiimDatabase *db);
+
+/* stats.c */
+extern void stats_init(ClaiimStats *stats);
+extern void stats_start(ClaiimStats *stats);
+extern int	stats_reason(const char *code);
+extern void stats_batch(ClaiimStats *stats, int n, ChronRequest **requests,
+						const RequestState *states, int acts, int64 commit_us);
+extern void stats_verified(bool ok, int64 last_seq);
 
 /* chron_launch.c: starting, stopping and keeping away the writer */
 extern void chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline);

@@ -110,7 +110,7 @@ decide(const Question *question, const Asked *item, const Asker *asker,
 
 static void
 encode(const Question *question, const Asked *item, const Asker *asker,
-	   const Verdict *verdict, ChronRequest *request)
+	   const Verdict *verdict, TimestampTz asked_at, ChronRequest *request)
 {
 	const AgentEntry *entry = asker->entry;
 	const Decision *decision = &verdict->decision;
@@ -118,6 +118,8 @@ encode(const Question *question, const Asked *item, const Asker *asker,
 	uint8		digest[CHRON_HASH_LEN];
 
 	request->allow = decision->allow;
+	request->reason = stats_reason(decision->reason_code);
+	request->asked_at = asked_at;
 	request->epoch = asker->epoch;
 	request->context_len = 0;
 
@@ -255,8 +257,10 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
  */
 static bool
 round_of_decisions(ClaiimDatabase *db, const Question *question,
-				   TimestampTz deadline, HeapTuple *answers)
+				   TimestampTz asked_at, HeapTuple *answers)
 {
+	TimestampTz deadline = TimestampTzPlusMilliseconds(asked_at,
+													   claiim_queue_timeout);
 	int			n = question->nitems;
 	ChronRequest **requests = palloc(sizeof(ChronRequest *) * n);
 	Verdict    *verdicts = palloc(sizeof(Verdict) * n);
@@ -279,12 +283,12 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 	 * empties would be missing to every other database.
 	 */
 	chron_ensure_writer(db, deadline);
-	chron_queue_reserve(nleft, requests, deadline);
+	chron_queue_reserve(db, nleft, requests, deadline);
 	PG_TRY();
 	{
 		for (int i = 0; i < nleft; i++)
 			encode(question, &question->items[left[i]], &asker, &verdicts[i],
-				   requests[i]);
+				   asked_at, requests[i]);
 		chron_queue_push(db, nleft, requests);
 		chron_queue_wait(db, nleft, requests, deadline);
 		for (int i = 0; i < nleft; i++)
@@ -320,12 +324,12 @@ static HeapTuple *
 answer_all(const Question *question)
 {
 	ClaiimDatabase *db = claiim_my_database();
-	TimestampTz deadline = chron_queue_deadline();
+	TimestampTz asked_at = GetCurrentTimestamp();
 	HeapTuple  *answers = palloc0(sizeof(HeapTuple) * Max(question->nitems, 1));
 
 	if (question->nitems > 0)
 	{
-		while (!round_of_decisions(db, question, deadline, answers))
+		while (!round_of_decisions(db, question, asked_at, answers))
 			CHECK_FOR_INTERRUPTS();
 	}
 	return answers;

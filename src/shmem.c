@@ -83,6 +83,7 @@ shmem_startup(void)
 			pg_atomic_init_u32(&db->queue_length, 0);
 			pg_atomic_init_u64(&db->epoch, 1);
 			ConditionVariableInit(&db->writer_changed);
+			stats_init(&db->stats);
 		}
 	}
 
@@ -200,6 +201,7 @@ claiim_my_database(void)
 		free_place->holds = 0;
 		free_place->chron_relid = InvalidOid;
 		free_place->last_seq = 0;
+		stats_start(&free_place->stats);
 		pg_atomic_fetch_add_u64(&free_place->epoch, 1);
 		mine = free_place;
 	}

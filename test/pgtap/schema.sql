@@ -146,19 +146,21 @@ SELECT is((SELECT extrelocatable FROM pg_extension WHERE extname = 'claiim'), fa
 SELECT pg_temp.none($$SELECT p.oid::regprocedure || ' to ' || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
 	FROM pg_temp.members('pg_proc') m JOIN pg_proc p ON p.oid = m,
 		aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-	WHERE a.grantee <> p.proowner AND a.grantee <> ALL ('{claiim_agent,claiim_admin,claiim_auditor}'::regrole[]::oid[])$$,
-	'functions are granted to the three group roles and to nobody else, not to PUBLIC');
+	WHERE a.grantee <> p.proowner AND a.grantee <> ALL ('{claiim_agent,claiim_admin,claiim_auditor}'::regrole[]::oid[])
+		AND NOT (a.grantee = 'pg_monitor'::regrole AND starts_with(p.proname, '_stat'))$$,
+	'functions are granted to the three group roles, those of the statistics to pg_monitor, and to nobody else, not to PUBLIC');
 SELECT pg_temp.none($$SELECT c.oid::regclass || ' to ' || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
 	FROM pg_temp.members('pg_class') m JOIN pg_class c ON c.oid = m,
 		aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
 	WHERE a.grantee <> c.relowner AND NOT (c.relkind = 'v' AND a.privilege_type = 'SELECT'
-		AND a.grantee = ANY ('{claiim_admin,claiim_auditor}'::regrole[]::oid[]))$$,
+		AND a.grantee = ANY ('{claiim_admin,claiim_auditor}'::regrole[]::oid[]))
+		AND NOT (a.grantee = 'pg_monitor'::regrole AND starts_with(c.relname, 'pg_stat_claiim'))$$,
 	'tables are granted to nobody, views to admins and auditors for reading');
 SELECT pg_temp.none($$SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END || ' ' || a.privilege_type
 	FROM pg_namespace n, aclexplode(n.nspacl) a
 	WHERE n.nspname = 'claiim' AND a.grantee <> n.nspowner AND NOT (a.privilege_type = 'USAGE'
-		AND a.grantee = ANY ('{claiim_admin,claiim_auditor}'::regrole[]::oid[]))$$,
-	'the schema is for admins and auditors');
+		AND a.grantee = ANY ('{claiim_admin,claiim_auditor,pg_monitor}'::regrole[]::oid[]))$$,
+	'the schema is for admins, auditors, and those who watch the server');
 SELECT pg_temp.none($$SELECT p.oid::regprocedure || ' ' || a.grantee::regrole FROM pg_temp.members('pg_proc') m JOIN pg_proc p ON p.oid = m,
 		aclexplode(p.proacl) a
 	WHERE a.is_grantable AND a.grantee <> p.proowner$$, 'no grant can be passed on');
