@@ -1,0 +1,185 @@
+# Every command in README.md and doc/ runs, as whom the page says, in a world
+# that README.md's own quick start has made.
+#
+# In a page, a fenced block is
+#	```sql		run, statement by statement, as the role that "-- as NAME" in the
+#				statement names, or <!-- as NAME --> before the block, or else as
+#				the superuser; what follows an empty line and is not SQL shows a
+#				result.  chr_..., chg_..., ctk_... and the like stand for the
+#				latest of their kind.
+#	```sh		run, unless <!-- not run: WHY --> stands before it
+#	```yaml		a policy or a skill, which must be one
+#	others		shown: files, results, code of other languages that is tested elsewhere
+
+use strict;
+use warnings;
+
+use ClaiimTest;
+use File::Temp qw(tempdir);
+use FindBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $root = "$FindBin::RealBin/../..";
+my $node = new_node('docs', init => [ allows_streaming => 'logical' ]);
+$node->safe_psql('postgres', "CREATE ROLE $_ LOGIN") for qw(cem examiner);
+my $docs = 0;		# proposals made so that there is something to approve
+
+sub blocks
+{
+	my ($page) = @_;
+	my (@blocks, $mark, $block);
+	my $line = 0;
+	for (split /^/, slurp_file("$root/$page"))
+	{
+		$line++;
+		if ($block && /^```\s*$/) { push @blocks, $block; undef $block; $mark = undef; }
+		elsif ($block) { $block->{text} .= $_; }
+		elsif (/^```(\w*)\s*$/) { $block = { language => $1, mark => $mark // '', text => '', where => "$page:$line" }; }
+		elsif (/^<!-- (.*?) -->$/) { $mark = $1; }
+		elsif (/\S/) { $mark = undef; }
+	}
+	return @blocks;
+}
+
+# The statements of a block, without the results that it shows.
+sub statements
+{
+	my ($text) = @_;
+	my (@found, $statement, $quoted);
+	return $text if $text =~ /^BEGIN;/m;
+	for (split /^/, $text)
+	{
+		if (!defined $statement)
+		{
+			next if /^\s*(?:--.*)?$/;
+			last if !/^(?:[A-Z]+ |\\)/;
+		}
+		$statement .= $_;
+		$quoted = (() = $statement =~ /\$\$/g) % 2;
+		next if $quoted || $_ !~ /(?:;|\\g\w*)\s*(?:--.*)?$/;
+		push @found, $statement;
+		undef $statement;
+	}
+	die "no end: $statement" if defined $statement;
+	return @found;
+}
+
+my %latest = (
+	chr => "SELECT claiim.chron_id(seq, at) FROM claiim.chron WHERE kind = 'decision' ORDER BY outcome, seq DESC LIMIT 1",
+	chg => "SELECT change FROM claiim.changes WHERE status = 'pending' AND proposed_by <> 'bob' ORDER BY change DESC LIMIT 1",
+	ctk => 'SELECT token FROM claiim.tokens WHERE revoked_at IS NULL ORDER BY token DESC LIMIT 1',
+);
+
+sub fill_in
+{
+	my ($db, $sql) = @_;
+	while ($sql =~ /'([a-z]{3})_\.\.\.'/)
+	{
+		my $kind = $1;
+		my $id = $latest{$kind} ? $node->safe_psql($db, $latest{$kind}) : '';
+		if ($id eq '' && $kind eq 'chg')
+		{
+			$node->safe_psql($db, sprintf "SET SESSION AUTHORIZATION ann; SELECT claiim.map_target('docs/%d', 'acme')", ++$docs);
+			$id = $node->safe_psql($db, $latest{chg});
+		}
+		die "there is no ${kind}_... to put in" if $id eq '';
+		$sql =~ s/'\Q$kind\E_\.\.\.'/'$id'/;
+	}
+	return $sql;
+}
+
+sub run_sql
+{
+	my ($db, $block) = @_;
+	my ($default) = $block->{mark} =~ /^as (\w+)$/;
+	for my $statement (statements($block->{text}))
+	{
+		my ($role) = $statement =~ /--(?: or this,)? as (\w+)/;
+		$role //= $default;
+		my $sql = fill_in($db, $statement);
+		$sql = "SET SESSION AUTHORIZATION $role;\n$sql" if $role;
+		my ($status, $out, $err) = $node->psql($db, $sql, extra_params => [ '-v', 'ON_ERROR_STOP=1' ]);
+		my ($first) = $statement =~ /^(.{1,70})/;
+		is($status == 0 ? '' : $err, '', "$block->{where}: " . ($role ? "as $role: " : '') . $first);
+	}
+	return;
+}
+
+sub run_shell
+{
+	my ($db, $block, $place) = @_;
+	my ($out, $err);
+	(my $text = $block->{text}) =~ s/\bmydb\b/$db/g;
+	$text =~ s/\bmydb(?=[.\d])/$db/g;
+	# The tip is that of the export.
+	$text =~ s/'(\d+):\\x[0-9a-f]{64}'/"\$(python3 tools\/verify_chron.py chron.jsonl | sed -n 's,^tip: ,,p')"/g;
+	my $script = "set -eu\nexport PGHOST='" . $node->host . "' PGPORT=" . $node->port
+		. "\nPATH='" . $node->config_data('--bindir') . "':\$PATH\ncd '$root'\n"
+		. "ln -sfn '$root/tools' '$place/tools'; cd '$place'\n$text";
+	my $ok = IPC::Run::run([ 'bash', '-c', $script ], '<', '/dev/null', '>', \$out, '2>', \$err);
+	my ($first) = $text =~ /^(.{1,70})/;
+	return ok($ok, "$block->{where}: $first") || diag($out . $err);
+}
+
+my %yaml_world = (		# what the pages' documents name
+	deploy => 'actions: ["deploy:*", "health:check", "infra:destroy"]',
+	support => 'actions: ["ticket:**", "report:**", "*:list", "refund:**", "account:close", "infra:**"]',
+	infra => 'actions: ["infra:**"]',
+);
+
+sub run_yaml
+{
+	my ($db, $block) = @_;
+	my $what = $block->{text} =~ /^actions:/m ? 'skill' : 'policy';
+	my $sql = "SET SESSION AUTHORIZATION ann;\n";
+	for my $skill (sort keys %yaml_world)
+	{
+		$sql .= "SELECT claiim.publish_skill('$skill', '$yaml_world{$skill}' || E'\\n# $_', 'acme');\n" for 1 .. 3;
+	}
+	my $name = 'page-' . $block->{where} =~ s/\W+/-/gr;
+	$sql .= "SELECT claiim.publish_$what('\L$name\E', \$doc\$$block->{text}\$doc\$, 'acme');";
+	my ($status, $out, $err) = $node->psql($db, $sql, extra_params => [ '-v', 'ON_ERROR_STOP=1' ]);
+	is($status == 0 ? '' : $err, '', "$block->{where}: a $what");
+	return;
+}
+
+my $pages = 0;
+for my $page ('README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md"))
+{
+	my $db = 'page' . ++$pages;
+	my @blocks = blocks($page);
+	next if !@blocks;
+	my $place = tempdir(CLEANUP => 1);
+	$node->safe_psql('postgres', "CREATE DATABASE $db");
+	if ($page ne 'README.md')
+	{
+		for my $block (grep { $_->{language} eq 'sql' } blocks('README.md'))
+		{
+			for my $statement (statements($block->{text}))
+			{
+				$statement =~ s/^CREATE ROLE.*$//m;		# they are the cluster's
+				my ($role) = $statement =~ /--(?: or this,)? as (\w+)/;
+				($role) = $block->{mark} =~ /^as (\w+)$/ if !$role;
+				$node->safe_psql($db, ($role ? "SET SESSION AUTHORIZATION $role;\n" : '') . $statement);
+			}
+		}
+	}
+	for my $block (@blocks)
+	{
+		if ($block->{mark} =~ /^not run: \S/) { note "$block->{where} $block->{mark}"; next; }
+		if ($block->{language} eq 'sql') { run_sql($db, $block); }
+		elsif ($block->{language} eq 'yaml') { run_yaml($db, $block); }
+		elsif ($block->{language} eq 'sh') { run_shell($db, $block, $place); }
+		if ($page eq 'README.md' || $page =~ /agent-developer|auditor/)
+		{
+			$node->safe_psql($db, "SET SESSION AUTHORIZATION deploy_bot; SELECT claiim_check('deploy-bot', 'deploy:staging', 'api-v2')")
+				if $node->safe_psql($db, "SELECT count(*) FROM pg_extension WHERE extname = 'claiim'")
+				&& $node->safe_psql($db, "SELECT has_function_privilege('deploy_bot', p.oid, 'EXECUTE') FROM pg_proc p WHERE proname = 'claiim_check'") eq 't';
+		}
+	}
+}
+
+$node->stop;
+done_testing();
