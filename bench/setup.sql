@@ -38,8 +38,9 @@ GRANT USAGE ON SCHEMA bench TO deploy_bot;
 
 CREATE TABLE bench.plain (
     LIKE claiim.chron INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE,
-    PRIMARY KEY (seq, at)
+    PRIMARY KEY (seq)
 );
+CREATE INDEX ON bench.plain USING brin (at) WITH (autosummarize = on);
 CREATE SEQUENCE bench.plain_seq CACHE 100;
 GRANT INSERT ON bench.plain TO deploy_bot;
 GRANT USAGE ON SEQUENCE bench.plain_seq TO deploy_bot;
@@ -65,8 +66,9 @@ CREATE TABLE bench.rules (
 );
 CREATE TABLE bench.log (
     LIKE claiim.chron INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE,
-    PRIMARY KEY (seq, at)
+    PRIMARY KEY (seq)
 );
+CREATE INDEX ON bench.log USING brin (at) WITH (autosummarize = on);
 INSERT INTO bench.agents VALUES ('deploy-bot', 'deploy_bot', 'active', 'acme', 'ann', 'no-prod-v1', 'deploy-v1');
 INSERT INTO bench.rules VALUES
     ('no-prod-v1', 'allow', 'deploy:staging', 4),

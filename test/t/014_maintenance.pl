@@ -34,7 +34,7 @@ sub try
 }
 
 my $partition = $node->safe_psql('one', 'SELECT DISTINCT tableoid::regclass FROM claiim.chron');
-my $index = $node->safe_psql('one', "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = '$partition'::regclass");
+my $index = $node->safe_psql('one', "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = '$partition'::regclass AND indisprimary");
 
 # Chron is rewritten, reindexed, vacuumed, analyzed, indexed under load: short
 # locks are waited out, and no caller notices.

@@ -78,7 +78,9 @@ SQL
 		my @load = start_load($primary, 'one', 6, 4000);
 		# and some who keep trying at the standby
 		my @early = map { background($standby, 'one', "SELECT outcome, chron_id FROM claiim_check('deploy-bot', 'deploy:staging', 'early/$round/$_'); SELECT pg_sleep(0.002);\n" x 800) } 1 .. 2;
-		usleep(300_000 + rand 300_000);
+		# They are under way, however busy the machine is.
+		wait_until(sub { my $n = 0; $n += () = slurp_file($_->{out}) =~ /\n/g for @load; $n > 20 }, 'some are answered');
+		usleep(rand 300_000);
 		# In turn: the primary is gone and then the standby promoted; it is promoted
 		# while the primary lives on, with nobody to confirm; the primary is killed
 		# while that is under way.
