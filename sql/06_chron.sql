@@ -179,6 +179,8 @@ BEGIN
 	LOOP
 		EXECUTE format('REVOKE ALL ON claiim.%I FROM %s', name, grantee);
 	END LOOP;
+	/* Without a policy: who is granted it all the same sees nothing in it. */
+	EXECUTE format('ALTER TABLE claiim.%I ENABLE ROW LEVEL SECURITY', name);
 	EXECUTE format('ALTER TABLE claiim.chron ATTACH PARTITION claiim.%I'
 				   ' FOR VALUES FROM (%L) TO (%L)', name, from_at, until_at);
 	EXECUTE format('CREATE TRIGGER claiim_guard_truncate'

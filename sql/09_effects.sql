@@ -43,20 +43,21 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM claiim._check_text('anchor', human, 128);
-	PERFORM claiim._check_active_human(human);
-	PERFORM FROM claiim.memberships m
-	WHERE m.human = _check_anchor.human AND claiim._covers(m.org, _check_anchor.org)
+	PERFORM
+	FROM claiim.humans h
+		JOIN claiim.memberships m ON m.human = h.human
+	WHERE h.human = _check_anchor.human AND h.status = 'active'
+		AND claiim._covers(m.org, _check_anchor.org)
 	FOR SHARE;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'human "%" cannot be an anchor in organization "%"', human, org
-			USING ERRCODE = 'invalid_parameter_value',
-				  DETAIL = 'The human is not a member of it.',
-				  HINT = 'Grant at least the member capability: claiim.grant_capability().';
+		RAISE EXCEPTION 'there is no active human "%" in organization "%" or above it', human, org
+			USING ERRCODE = 'undefined_object',
+				  HINT = 'An anchor needs at least the member capability there: claiim.register_human(), claiim.grant_capability().';
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION claiim._check_anchor(text, text) IS
-'Checks that a human can be accountable for agents of an organization: active, with a membership there or above. Errors: 42704, 22023, 22004.';
+'Checks that a human can be accountable for agents of an organization: active, with a membership there or above. Errors: 42704, the same for a human who does not exist, is inactive, or is another organization''s; 22004, 22023.';
 
 CREATE FUNCTION claiim._check_capability(capability text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE
@@ -672,7 +673,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim._anchor_transfer(claiim.changes, text, boolean) IS
-'Kind anchor.transfer: another human is accountable for an agent from now on. Errors: 42704, 22023 unless the human is active and a member; 42710 for the anchor of today; 55000 if the agent is retired.';
+'Kind anchor.transfer: another human is accountable for an agent from now on. Errors: 42704 unless the human is active and a member; 42710 for the anchor of today; 55000 if the agent is retired.';
 
 /* Targets */
 

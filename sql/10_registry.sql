@@ -209,7 +209,7 @@ AS $$
 						   jsonb_build_object('anchor', human));
 $$;
 COMMENT ON FUNCTION claiim.transfer_anchor(text, text) IS
-'Proposes another human as accountable for an agent. Records of before keep the old one. Returns the change. Errors: 42501 without the admin capability in its organization; 42704, 22023 unless the human is active and a member there or above; 42710 for the anchor of today; 55000 if the agent is retired; 22004.';
+'Proposes another human as accountable for an agent. Records of before keep the old one. Returns the change. Errors: 42501 without the admin capability in its organization; 42704 unless the human is active and a member there or above; 42710 for the anchor of today; 55000 if the agent is retired; 22004, 22023.';
 
 /* Targets: the founding organization decides which belong to whom */
 

@@ -59,7 +59,7 @@ AS 'MODULE_PATHNAME', 'claiim_stat_reset';
 COMMENT ON FUNCTION claiim.pg_stat_claiim_reset() IS
 'Sets the counters of claiim.pg_stat_claiim and claiim.pg_stat_claiim_reasons of this database to zero. For the extension''s owner, and whomever the owner grants it to.';
 
-CREATE VIEW claiim.pg_stat_claiim WITH (security_barrier) AS
+CREATE VIEW claiim.pg_stat_claiim WITH (security_invoker) AS
 	SELECT d.oid AS datid, d.datname, s.*
 	FROM claiim._stat() s, pg_catalog.pg_database d
 	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();
@@ -95,7 +95,7 @@ COMMENT ON COLUMN claiim.pg_stat_claiim.verified_ok IS 'Whether it then found al
 COMMENT ON COLUMN claiim.pg_stat_claiim.verified_seq IS 'Number of the last record that it read';
 COMMENT ON COLUMN claiim.pg_stat_claiim.stats_reset IS 'Since when the counters count';
 
-CREATE VIEW claiim.pg_stat_claiim_reasons WITH (security_barrier) AS
+CREATE VIEW claiim.pg_stat_claiim_reasons WITH (security_invoker) AS
 	SELECT d.datname, r.reason_code, r.decisions
 	FROM claiim._stat_reasons() r, pg_catalog.pg_database d
 	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();

@@ -3,26 +3,21 @@
  * 12_views.sql
  *	  What auditors, approvers and BI tools read.
  *
- * Every view shows the rows of the organizations in which the human who is
- * logged in holds the capability that it asks for, and no others; the set is
- * computed once a query, in a subselect that becomes an InitPlan.  The views
- * are security barriers: no function in a reader's WHERE sees a row that the
- * reader does not.  Records of no organization (an unknown agent's, the
- * writer's own) are for the founding organization's auditors.
+ * The views read with their reader's rights: which rows those are is decided
+ * by the tables' row security (13_row_security.sql), and nowhere else.
+ * Functions that read as the owner check for themselves (_visible_record).
  *
  *-------------------------------------------------------------------------
  */
 
-CREATE VIEW claiim.decisions WITH (security_barrier) AS
+CREATE VIEW claiim.decisions WITH (security_invoker) AS
 	SELECT c.outcome, c.agent, c.action, c.anchor, c.policy, c.skill,
 		claiim.chron_id(c.seq, c.at) AS chron_id,
 		c.at, c.target, c.org, c.reason, c.reason_code, c.rule, c.baseline,
 		c.session, c.approved_by, c.auth, c.token, c.db_user, c.client,
 		c.seq, c.log
 	FROM claiim.chron c
-	WHERE c.kind = 'decision'
-		AND (c.org = ANY ((SELECT claiim._visible_orgs('{auditor}'))::text[])
-			 OR (c.org IS NULL AND (SELECT claiim._sees_orgless())));
+	WHERE c.kind = 'decision';
 COMMENT ON VIEW claiim.decisions IS 'Every decision of the gate, in the organizations where you hold the auditor capability.';
 COMMENT ON COLUMN claiim.decisions.outcome IS 'ALLOW or DENY';
 COMMENT ON COLUMN claiim.decisions.agent IS 'The agent, as it called itself';
@@ -47,14 +42,12 @@ COMMENT ON COLUMN claiim.decisions.client IS 'The client''s network address';
 COMMENT ON COLUMN claiim.decisions.seq IS 'Its number in Chron';
 COMMENT ON COLUMN claiim.decisions.log IS 'The log that it was written in';
 
-CREATE VIEW claiim.acts WITH (security_barrier) AS
+CREATE VIEW claiim.acts WITH (security_invoker) AS
 	SELECT claiim.chron_id(c.seq, c.at) AS chron_id,
 		c.at, c.act, c.actor, c.org, c.subject, c.change,
 		c.detail::jsonb AS detail, c.db_user, c.seq, c.log
 	FROM claiim.chron c
-	WHERE c.kind = 'act'
-		AND (c.org = ANY ((SELECT claiim._visible_orgs('{auditor}'))::text[])
-			 OR (c.org IS NULL AND (SELECT claiim._sees_orgless())));
+	WHERE c.kind = 'act';
 COMMENT ON VIEW claiim.acts IS 'Every governance act, in the organizations where you hold the auditor capability.';
 COMMENT ON COLUMN claiim.acts.chron_id IS 'The record''s identifier';
 COMMENT ON COLUMN claiim.acts.at IS 'When it was recorded';
@@ -68,13 +61,12 @@ COMMENT ON COLUMN claiim.acts.db_user IS 'The database role that was logged in';
 COMMENT ON COLUMN claiim.acts.seq IS 'Its number in Chron';
 COMMENT ON COLUMN claiim.acts.log IS 'The log that it was written in';
 
-CREATE VIEW claiim.pending_changes WITH (security_barrier) AS
+CREATE VIEW claiim.pending_changes WITH (security_invoker) AS
 	SELECT c.change, c.kind, c.org, c.subject, c.summary, c.proposed_by,
 		c.proposed_at, c.expires_at, c.payload
 	FROM claiim.changes c
 	WHERE c.status = 'pending'
-		AND c.expires_at > clock_timestamp()
-		AND c.org = ANY ((SELECT claiim._visible_orgs('{admin,approver,auditor}'))::text[]);
+		AND c.expires_at > clock_timestamp();
 COMMENT ON VIEW claiim.pending_changes IS 'Changes that wait for approval, in the organizations where you are admin, approver or auditor.';
 COMMENT ON COLUMN claiim.pending_changes.change IS 'Its identifier: SELECT claiim.approve(change)';
 COMMENT ON COLUMN claiim.pending_changes.kind IS 'What kind of change';
@@ -86,19 +78,16 @@ COMMENT ON COLUMN claiim.pending_changes.proposed_at IS 'When';
 COMMENT ON COLUMN claiim.pending_changes.expires_at IS 'From when it can no longer be approved';
 COMMENT ON COLUMN claiim.pending_changes.payload IS 'All that it will do, and under "base" the state that it was based on';
 
-CREATE VIEW claiim.registry WITH (security_barrier) AS
-	SELECT a.agent, a.org, a.status,
-		(SELECT n.human FROM claiim.anchors n
-		 WHERE n.agent = a.agent AND n.valid_until IS NULL) AS anchor,
-		(SELECT b.policy_version FROM claiim.bindings b
-		 WHERE b.agent = a.agent) AS policy,
-		a.skills,
+CREATE VIEW claiim.registry WITH (security_invoker) AS
+	SELECT a.agent, a.org, a.status, n.human AS anchor,
+		p.policy_version AS policy, a.skills,
 		(SELECT string_agg(b.policy_version, ', ' ORDER BY length(b.org))
 		 FROM claiim.bindings b
 		 WHERE b.org = a.org OR starts_with(a.org, b.org || '/')) AS baseline,
 		a.role_name, a.description
 	FROM claiim.agents a
-	WHERE a.org = ANY ((SELECT claiim._visible_orgs('{admin,approver,auditor}'))::text[]);
+		LEFT JOIN claiim.anchors n ON n.agent = a.agent AND n.valid_until IS NULL
+		LEFT JOIN claiim.bindings p ON p.agent = a.agent;
 COMMENT ON VIEW claiim.registry IS 'Agents and what governs them today, in the organizations where you are admin, approver or auditor.';
 COMMENT ON COLUMN claiim.registry.agent IS 'The agent';
 COMMENT ON COLUMN claiim.registry.org IS 'Its organization';
@@ -109,6 +98,28 @@ COMMENT ON COLUMN claiim.registry.skills IS 'The skills that it declares';
 COMMENT ON COLUMN claiim.registry.baseline IS 'The policy versions that limit it from its organization and above, outermost first';
 COMMENT ON COLUMN claiim.registry.role_name IS 'The database role bound to it';
 COMMENT ON COLUMN claiim.registry.description IS 'What it is for';
+
+CREATE VIEW claiim.orphans WITH (security_invoker) AS
+	SELECT a.agent, a.org, a.status,
+		CASE WHEN n.human IS NULL THEN 'anchor_missing' ELSE 'anchor_inactive' END AS reason_code,
+		n.human AS anchor, h.full_name,
+		CASE WHEN n.human IS NULL
+			THEN coalesce((SELECT max(x.valid_until) FROM claiim.anchors x
+						   WHERE x.agent = a.agent), a.created_at)
+			ELSE greatest(h.status_since, n.valid_from) END AS since
+	FROM claiim.agents a
+		LEFT JOIN claiim.anchors n ON n.agent = a.agent AND n.valid_until IS NULL
+		LEFT JOIN claiim.humans h ON h.human = n.human
+	WHERE a.status <> 'retired'
+		AND h.status IS DISTINCT FROM 'active';
+COMMENT ON VIEW claiim.orphans IS 'Agents that are denied because no active human is accountable for them, in the organizations where you are admin, approver or auditor: claiim.transfer_anchor() gives them another.';
+COMMENT ON COLUMN claiim.orphans.agent IS 'The agent, which is not retired';
+COMMENT ON COLUMN claiim.orphans.org IS 'Its organization';
+COMMENT ON COLUMN claiim.orphans.status IS 'active or suspended';
+COMMENT ON COLUMN claiim.orphans.reason_code IS 'As the gate says: anchor_inactive or anchor_missing';
+COMMENT ON COLUMN claiim.orphans.anchor IS 'The human who is accountable for it but not active; null if there is none';
+COMMENT ON COLUMN claiim.orphans.full_name IS 'That human''s full name';
+COMMENT ON COLUMN claiim.orphans.since IS 'Since when it is denied for this';
 
 /* One record, for those who may read it */
 

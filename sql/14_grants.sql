@@ -93,12 +93,42 @@ GRANT EXECUTE ON FUNCTION
 	claiim.issue_token(text, interval, text),
 	claiim.revoke_token(text, text)
 TO claiim_admin;
-GRANT SELECT ON claiim.pending_changes, claiim.registry
+
+/* What they read: of every table the rows of 13_row_security.sql */
+
+GRANT SELECT ON
+	claiim.orgs,
+	claiim.humans,
+	claiim.memberships,
+	claiim.changes,
+	claiim.approvals,
+	claiim.agents,
+	claiim.anchors,
+	claiim.skills,
+	claiim.skill_versions,
+	claiim.policies,
+	claiim.policy_versions,
+	claiim.bindings,
+	claiim.targets,
+	claiim.pending_changes,
+	claiim.registry,
+	claiim.orphans
+TO claiim_admin, claiim_auditor;
+/* No digest: who guesses at tokens must not be able to tell that he is right. */
+GRANT SELECT (token, agent, label, issued_by, issued_at, expires_at, revoked_at)
+ON claiim.tokens
 TO claiim_admin, claiim_auditor;
 
 /* Humans who audit */
 
-GRANT SELECT ON claiim.decisions, claiim.acts TO claiim_auditor;
+GRANT SELECT ON
+	claiim.chron,
+	claiim.contexts,
+	claiim.outbox,
+	claiim.logs,
+	claiim.decisions,
+	claiim.acts
+TO claiim_auditor;
 GRANT EXECUTE ON FUNCTION
 	claiim.five_questions(text),
 	claiim.record_bytes(text),
@@ -106,9 +136,13 @@ GRANT EXECUTE ON FUNCTION
 	claiim.chron_id(bigint, timestamptz)
 TO claiim_auditor;
 
-/* What the views call runs with the reader's rights. */
+/* What row security calls runs with the reader's rights. */
 
-GRANT EXECUTE ON FUNCTION claiim._visible_orgs(text[]) TO claiim_admin, claiim_auditor;
+GRANT EXECUTE ON FUNCTION
+	claiim._visible_orgs(text[]),
+	claiim._governing_orgs(text[]),
+	claiim._human_of_session()
+TO claiim_admin, claiim_auditor;
 GRANT EXECUTE ON FUNCTION claiim._sees_orgless() TO claiim_auditor;
 
 /*

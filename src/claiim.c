@@ -38,6 +38,7 @@ _PG_init(void)
 	chron_guard_init();
 	claiim_log_mask_init();
 	claiim_check_scan_init();
+	explain_guard_init();
 }
 
 /*

@@ -157,6 +157,9 @@ extern void chron_guard_utility(struct Node *statement);
 /* log_mask.c */
 extern void claiim_log_mask_init(void);
 
+/* explain_guard.c */
+extern void explain_guard_init(void);
+
 /* catalog.c */
 typedef enum ClaiimTable
 {

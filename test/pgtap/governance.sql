@@ -412,11 +412,11 @@ SELECT pg_temp.refused('t_eve', $$SELECT claiim.publish_policy('no-prod', E'deny
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy bot','acme','ann','{deploy}')$$, '22023',
 	'"deploy bot" is not a valid agent name', 'an agent''s name has no space');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy-bot','acme','zoe','{deploy}')$$, '42704',
-	'there is no active human "zoe"', 'an anchor is a registered human');
+	'there is no active human "zoe" in organization "acme" or above it', 'an anchor is a registered human');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy-bot','acme',NULL,'{deploy}')$$, '22004',
 	'anchor must not be null', 'an agent has an anchor');
-SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy-bot','acme','dora','{deploy}')$$, '22023',
-	'human "dora" cannot be an anchor in organization "acme"', 'an anchor is a member of the organization or one above');
+SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy-bot','acme','dora','{deploy}')$$, '42704',
+	'there is no active human "dora" in organization "acme" or above it', 'an anchor is a member of the organization or one above');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy-bot','acme','ann','{deploy-v2}')$$, '22023',
 	'"deploy-v2" is not a valid skill name', 'skills are declared without version');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.register_agent('deploy-bot','acme','ann','{deploy,deploy}')$$, '22023',
@@ -461,7 +461,7 @@ SELECT is(pg_temp.error_by('t_eve', $$SELECT claiim.set_role('deploy-bot','t_bot
 
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.transfer_anchor('deploy-bot','gus')$$, '42710',
 	'human "gus" is already the anchor of agent "deploy-bot"', 'an anchor is transferred to somebody else');
-SELECT pg_temp.refused('t_ann', $$SELECT claiim.transfer_anchor('deploy-bot','dora')$$, '22023', NULL, 'to a member');
+SELECT pg_temp.refused('t_ann', $$SELECT claiim.transfer_anchor('deploy-bot','dora')$$, '42704', NULL, 'to a member');
 SELECT pg_temp.by('t_ann', $$SELECT claiim.transfer_anchor('deploy-bot','carl')$$) AS first \gset
 SELECT pg_temp.by('t_ann', $$SELECT claiim.transfer_anchor('deploy-bot','bob')$$) AS second \gset
 SELECT pg_temp.by('t_bob', format('SELECT claiim.approve(%L)', :'first'));
@@ -712,7 +712,7 @@ SELECT is(pg_temp.error_by('t_gus', 'SELECT * FROM claiim.registry') LIKE '42501
 SELECT is(pg_temp.error_by('t_fred', 'SELECT * FROM claiim.decisions') LIKE '42501 %', true, 'one who is no auditor does not read decisions');
 SELECT is(pg_temp.error_by('t_carl', 'SELECT count(*)::text FROM claiim.decisions'), NULL, 'an auditor does');
 SELECT is(pg_temp.error_by('t_carl', 'SELECT count(*)::text FROM claiim.acts'), NULL, 'and acts');
-SELECT is(pg_temp.error_by('t_carl', 'SELECT * FROM claiim.chron') LIKE '42501 %', true, 'but not Chron itself');
+SELECT is(pg_temp.error_by('t_carl', 'SELECT count(*)::text FROM claiim.chron'), NULL, 'and Chron itself');
 SELECT is(pg_temp.error_by('t_carl', format('SELECT count(*)::text FROM claiim.five_questions(%L)', claiim.chron_id(1000000000, '2020-01-01'))) LIKE 'P0002 %', true,
 	'the five questions about a record that does not exist: an error');
 SELECT is(pg_temp.error_by('t_carl', format('SELECT claiim.record_bytes(%L)::text', claiim.chron_id(1000000000, '2020-01-01'))) LIKE 'P0002 %', true, 'its bytes as well');

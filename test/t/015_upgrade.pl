@@ -32,6 +32,8 @@ WHERE c.relnamespace = 'claiim'::regnamespace AND NOT t.tgisinternal
 UNION ALL SELECT c.relname, pg_get_expr(c.relpartbound, c.oid), NULL FROM pg_class c WHERE c.relnamespace = 'claiim'::regnamespace AND c.relispartition
 UNION ALL SELECT c.relname, c.relacl::text, NULL FROM pg_class c WHERE c.relnamespace = 'claiim'::regnamespace
 UNION ALL SELECT proname, proacl::text, pg_get_function_identity_arguments(oid) FROM pg_proc WHERE pronamespace = 'claiim'::regnamespace OR proname LIKE 'claiim\_%'
+UNION ALL SELECT polrelid::regclass::text, polname, pg_get_expr(polqual, polrelid) FROM pg_policy
+UNION ALL SELECT c.relname, c.relrowsecurity::text, NULL FROM pg_class c WHERE c.relnamespace = 'claiim'::regnamespace
 UNION ALL SELECT extname, extversion, array_length(extconfig, 1)::text FROM pg_extension WHERE extname = 'claiim'
 ORDER BY 1, 2, 3
 SQL
@@ -58,7 +60,7 @@ for my $db (qw(one two))
 {
 	my @after = map { $new->safe_psql($db, $_) } $new->safe_psql($db, $rows), $schema;
 	is($after[0], $before{$db}[0], "$db: every row of every table is as it was");
-	is($after[1], $before{$db}[1], "$db: and so is every guard, partition, privilege and function");
+	is($after[1], $before{$db}[1], "$db: and so is every guard, policy, partition, privilege and function");
 	is($new->safe_psql($db, 'SELECT ok FROM claiim.verify()'), 't', "$db: the chain verifies");
 }
 is(ask($new, 'one', 'upgraded'), 'ALLOW', 'the gate works');
