@@ -359,10 +359,10 @@ production_denied() {
 }
 
 # A token of the agent's own with one character changed; where the server has
-# no secret for tokens, one that is made up.  As the agent's role: a wrong
+# no secret for tokens, one that is made up (token_malformed).  As the agent's role: a wrong
 # token must not be outweighed by the right role.
 strangers_denied() {
-	expected='DENY agent_unknown, and DENY token_invalid'
+	expected='DENY identity_unproved, twice, and in Chron the cause of each'
 	ask "$agent_role" nobody deploy:staging api-v2 || return
 	unknown=$chron_id
 	seen="$outcome $code"
@@ -388,7 +388,12 @@ strangers_denied() {
 	IFS='|' read -r outcome code chron_id <<<"$out"
 	mistaken=$chron_id
 	seen="nobody: $seen; wrong token: $outcome $code"
-	[ "$seen" = 'nobody: DENY agent_unknown; wrong token: DENY token_invalid' ]
+	must -v unknown="$unknown" -v mistaken="$mistaken" <<-'EOSQL' || return
+		SELECT string_agg(reason_code, ' ' ORDER BY seq) FROM claiim.decisions
+		WHERE chron_id IN (:'unknown', :'mistaken');
+	EOSQL
+	seen="$seen; in Chron: ${out/token_malformed/token_invalid}"
+	[ "$seen" = 'nobody: DENY identity_unproved; wrong token: DENY identity_unproved; in Chron: agent_unknown token_invalid' ]
 }
 
 rollback_survived() {

@@ -175,10 +175,15 @@ CREATE TABLE claiim.tokens
 	agent		text NOT NULL REFERENCES claiim.agents,
 	digest		bytea NOT NULL UNIQUE CHECK (octet_length(digest) = 32),
 	label		text CHECK (octet_length(label) <= 200),
+	networks	cidr[] CHECK (cardinality(networks) > 0 AND array_position(networks, NULL) IS NULL),
 	issued_by	text NOT NULL REFERENCES claiim.humans,
 	issued_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
-	expires_at	timestamptz CHECK (expires_at > issued_at),
-	revoked_at	timestamptz
+	expires_at	timestamptz CHECK (expires_at >= issued_at),
+	revoked_at	timestamptz,
+	revoked_by	text REFERENCES claiim.humans,
+	/* no foreign key: of one to its own table pg_dump warns as of a circle */
+	replaces	text UNIQUE,
+	CHECK ((revoked_at IS NULL) = (revoked_by IS NULL))
 );
 CREATE INDEX tokens_agent_idx ON claiim.tokens (agent);
 COMMENT ON TABLE claiim.tokens IS 'Tokens of agents. The token itself was shown once and is nowhere.';
@@ -186,10 +191,13 @@ COMMENT ON COLUMN claiim.tokens.token IS 'The token''s identifier, which is not 
 COMMENT ON COLUMN claiim.tokens.agent IS 'The agent that it proves to be';
 COMMENT ON COLUMN claiim.tokens.digest IS 'HMAC-SHA256 of the token under the secret that claiim.token_secret_file names';
 COMMENT ON COLUMN claiim.tokens.label IS 'What it was issued for';
+COMMENT ON COLUMN claiim.tokens.networks IS 'The networks that its bearer must connect from; null: anywhere';
 COMMENT ON COLUMN claiim.tokens.issued_by IS 'The human who issued it';
 COMMENT ON COLUMN claiim.tokens.issued_at IS 'When';
 COMMENT ON COLUMN claiim.tokens.expires_at IS 'From when it is no longer valid; null: it does not expire';
 COMMENT ON COLUMN claiim.tokens.revoked_at IS 'When it was revoked; null if it was not';
+COMMENT ON COLUMN claiim.tokens.revoked_by IS 'The human who revoked it';
+COMMENT ON COLUMN claiim.tokens.replaces IS 'The token that was rotated, of which this one takes the place; null if none was';
 COMMENT ON INDEX claiim.tokens_agent_idx IS 'Finds the tokens of an agent';
 
 /* Skills and policies: names, and versions that never change */

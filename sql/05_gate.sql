@@ -37,7 +37,7 @@ RETURNS record
 LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 10000
 AS 'MODULE_PATHNAME', 'claiim_check';
 COMMENT ON FUNCTION pg_catalog.claiim_check(text, text, text, text, text, jsonb) IS
-'May this agent do this, now? One row, returned only after the decision is on disk in Chron: outcome (ALLOW or DENY), reason, reason_code, rule (the entry that decided), chron_id, and what governed it: anchor, org, policy, skill and baseline, NULL if the agent''s identity was not proved. agent: at most 128 bytes; action: 256; target: 1024; token: the agent''s, unless its role or claiim_authenticate proves it; session: an approved session; context: what else to record. Call it as SELECT * FROM claiim_check(...). Errors: 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded or not able to record.';
+'May this agent do this, now? One row, returned only after the decision is on disk in Chron: outcome (ALLOW or DENY), reason, reason_code, rule (the entry that decided), chron_id, and what governed it: anchor, org, policy, skill and baseline. If the agent''s identity is not proved the reason_code is identity_unproved, whatever the cause, and these are NULL. agent: at most 128 bytes; action: 256; target: 1024; token: the agent''s, unless its role or claiim_authenticate proves it; session: an approved session; context: what else to record. Call it as SELECT * FROM claiim_check(...). Errors: 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded or not able to record.';
 
 CREATE FUNCTION pg_catalog.claiim_check_many(
 	agent text,
@@ -69,7 +69,7 @@ RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 1000
 AS 'MODULE_PATHNAME', 'claiim_authenticate';
 COMMENT ON FUNCTION pg_catalog.claiim_authenticate(text, text) IS
-'Proves an agent''s identity until the transaction ends, or rolls back to a savepoint before this call: until then claiim_check needs no token. Errors: 22004 for NULL, 22023 for a malformed name, 28000 if agent and token do not belong together or the token is not valid.';
+'Proves an agent''s identity until the transaction ends, or rolls back to a savepoint before this call: until then claiim_check needs no token. Errors: 22004 for NULL, 22023 for a malformed name, 28000, the same whatever the cause, if agent and token do not belong together or the token is not valid.';
 
 CREATE FUNCTION pg_catalog.claiim_version()
 RETURNS text

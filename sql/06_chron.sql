@@ -67,11 +67,11 @@ COMMENT ON COLUMN claiim.chron.skill IS 'The skill version or versions (field 13
 COMMENT ON COLUMN claiim.chron.baseline IS 'The policy versions of the organizations above, outermost first (field 14)';
 COMMENT ON COLUMN claiim.chron.rule IS 'The entry that decided: list, line and pattern (field 15)';
 COMMENT ON COLUMN claiim.chron.reason_code IS 'Why, as a stable code (field 16)';
-COMMENT ON COLUMN claiim.chron.reason IS 'Why, as the agent was told (field 17)';
+COMMENT ON COLUMN claiim.chron.reason IS 'Why; who did not prove to be the agent was told no more than that (field 17)';
 COMMENT ON COLUMN claiim.chron.session IS 'The approved session, as passed or found (field 18)';
 COMMENT ON COLUMN claiim.chron.approved_by IS 'The humans who approved that session, comma separated (field 19)';
-COMMENT ON COLUMN claiim.chron.auth IS 'How the agent proved itself: role, token or transaction (field 20)';
-COMMENT ON COLUMN claiim.chron.token IS 'The identifier of its token, never the token (field 21)';
+COMMENT ON COLUMN claiim.chron.auth IS 'How the agent proved itself: role, token or transaction; null if it did not (field 20)';
+COMMENT ON COLUMN claiim.chron.token IS 'The identifier of the token that was shown, never the token (field 21)';
 COMMENT ON COLUMN claiim.chron.db_user IS 'The database role that was logged in (field 22)';
 COMMENT ON COLUMN claiim.chron.client IS 'The client''s network address (field 23)';
 COMMENT ON COLUMN claiim.chron.context_digest IS 'Salted digest of the context, see claiim.contexts (field 24)';

@@ -3,8 +3,8 @@
  * 11_acts.sql
  *	  What one authorized human does alone, at once.
  *
- * Publishing (a version does nothing until two have bound it), tightening
- * (suspend, deactivate, revoke), and tokens of agents that two registered.
+ * Publishing (a version does nothing until two have bound it), and tightening
+ * (suspend, deactivate).  Tokens are in 11_tokens.sql.
  *
  *-------------------------------------------------------------------------
  */
@@ -228,77 +228,3 @@ END
 $$;
 COMMENT ON FUNCTION claiim.deactivate_human(text, text) IS
 'From now on the human can do nothing, and every agent anchored to this human is denied, until two others reactivate the human or transfer the anchors. Errors: 42501 without the admin capability in the human''s home organization (the deepest that covers all memberships, or the founding one); 55000 if already inactive, or if a top-level organization would be left without an admin and another approver; 22004, 22023 for the reason.';
-
-/* Tokens */
-
-CREATE FUNCTION claiim.issue_token(agent text, valid_for interval DEFAULT NULL,
-								   label text DEFAULT NULL,
-								   OUT token_id text, OUT token text,
-								   OUT expires_at timestamptz)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	me text := claiim._actor();
-	org text := claiim._agent_org(agent);
-	moment timestamptz := clock_timestamp();
-	digest bytea;
-BEGIN
-	PERFORM claiim._require(me, 'admin', org);
-	PERFORM claiim._check_not_retired(claiim._lock_agent(agent));
-	IF label IS NOT NULL THEN
-		PERFORM claiim._check_text('label', label, 200);
-	END IF;
-	expires_at := moment + valid_for;
-	IF NOT isfinite(expires_at) OR expires_at <= moment THEN
-		RAISE EXCEPTION 'a token must be valid for some time'
-			USING ERRCODE = 'invalid_parameter_value',
-				  HINT = 'Expected an interval such as 90 days, or NULL for a token that does not expire.';
-	END IF;
-
-	SELECT t.token_id, t.token, t.digest INTO token_id, token, digest
-	FROM claiim._new_token() t;
-	PERFORM claiim._act('token.issue', me, org, agent, NULL,
-		jsonb_build_object('token', token_id, 'label', label,
-						   'expires_at', claiim._utc(expires_at)));
-	INSERT INTO claiim.tokens (token, agent, digest, label, issued_by, issued_at, expires_at)
-	VALUES (token_id, agent, digest, label, me, moment, expires_at);
-END
-$$;
-COMMENT ON FUNCTION claiim.issue_token(text, interval, text) IS
-'Issues a token with which an agent proves its identity: token is shown this once and kept nowhere; token_id, which is no secret, names it. valid_for NULL: it does not expire. Call it as SELECT * FROM claiim.issue_token(...). Errors: 42501 without the admin capability in the agent''s organization; 55000 if the agent is retired; 22023; F0000 if claiim.token_secret_file cannot be used.';
-
-CREATE FUNCTION claiim.revoke_token(token_id text, reason text) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	me text := claiim._actor();
-	t claiim.tokens;
-	owner text;
-BEGIN
-	PERFORM claiim._check_text('token identifier', token_id, 128);
-	SELECT x.* INTO t FROM claiim.tokens x
-		JOIN claiim.agents a ON a.agent = x.agent
-	WHERE x.token = revoke_token.token_id AND claiim._may(me, 'admin', a.org)
-	FOR UPDATE OF x;
-	IF NOT FOUND THEN
-		/* Does not repeat what was passed: it may be the token itself. */
-		RAISE EXCEPTION 'there is no such token that human "%" administers', me
-			USING ERRCODE = 'insufficient_privilege',
-				  HINT = 'Expected the identifier of a token (ctk_ and 26 characters) of an agent in an organization where you hold the admin capability.';
-	END IF;
-	SELECT a.org INTO STRICT owner FROM claiim.agents a WHERE a.agent = t.agent;
-	PERFORM claiim._require(me, 'admin', owner);
-	PERFORM claiim._check_text('reason', reason, 1000);
-	IF t.revoked_at IS NOT NULL THEN
-		RAISE EXCEPTION 'token % is already revoked', t.token
-			USING ERRCODE = 'object_not_in_prerequisite_state';
-	END IF;
-	PERFORM claiim._act('token.revoke', me, owner, t.agent, NULL,
-						jsonb_build_object('token', t.token, 'reason', reason));
-	UPDATE claiim.tokens x SET revoked_at = clock_timestamp() WHERE x.token = t.token;
-END
-$$;
-COMMENT ON FUNCTION claiim.revoke_token(text, text) IS
-'A token proves nothing from now on. token_id: its identifier, not the token. Errors: 42501, the same for a token that does not exist and for another organization''s; 55000 if it is revoked already; 22004, 22023.';

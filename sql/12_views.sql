@@ -29,14 +29,14 @@ COMMENT ON COLUMN claiim.decisions.chron_id IS 'The record''s identifier. It is 
 COMMENT ON COLUMN claiim.decisions.at IS 'When it was decided';
 COMMENT ON COLUMN claiim.decisions.target IS 'What the agent asked to act on';
 COMMENT ON COLUMN claiim.decisions.org IS 'The agent''s organization; null for an unknown agent';
-COMMENT ON COLUMN claiim.decisions.reason IS 'Why, as the agent was told';
+COMMENT ON COLUMN claiim.decisions.reason IS 'Why; who did not prove to be the agent was told no more than that';
 COMMENT ON COLUMN claiim.decisions.reason_code IS 'Why, as a stable code';
 COMMENT ON COLUMN claiim.decisions.rule IS 'The policy entry that decided: list, line and pattern';
 COMMENT ON COLUMN claiim.decisions.baseline IS 'The policy versions of the organizations above, outermost first';
 COMMENT ON COLUMN claiim.decisions.session IS 'The approved session';
 COMMENT ON COLUMN claiim.decisions.approved_by IS 'The humans who approved that session';
 COMMENT ON COLUMN claiim.decisions.auth IS 'How the agent proved itself: role, token or transaction';
-COMMENT ON COLUMN claiim.decisions.token IS 'The identifier of its token';
+COMMENT ON COLUMN claiim.decisions.token IS 'The identifier of the token that was shown';
 COMMENT ON COLUMN claiim.decisions.db_user IS 'The database role that was logged in';
 COMMENT ON COLUMN claiim.decisions.client IS 'The client''s network address';
 COMMENT ON COLUMN claiim.decisions.seq IS 'Its number in Chron';
@@ -191,7 +191,8 @@ BEGIN
 			WHEN 'role' THEN format('it proved its identity by its database role, %s', c.db_user)
 			WHEN 'token' THEN format('it proved its identity by token %s, as database role %s', c.token, c.db_user)
 			WHEN 'transaction' THEN format('it had proved its identity in this transaction by token %s, as database role %s', c.token, c.db_user)
-			ELSE format('its identity was not proved, the database role was %s', c.db_user)
+			ELSE format('its identity was not proved%s, the database role was %s',
+						' by token ' || c.token, c.db_user)
 		END);
 	IF c.outcome <> 'ALLOW' THEN
 		answer := answer || ' It was denied.';

@@ -36,6 +36,7 @@ BEGIN
 			('bindings', '_guard_governed'),
 			('targets', '_guard_governed'),
 			('outbox', '_guard_governed'),
+			('token_uses', '_guard_governed'),
 			('chron', '_guard_chron'),
 			('contexts', '_guard_chron'),
 			('logs', '_guard_chron')

@@ -90,7 +90,8 @@ GRANT EXECUTE ON FUNCTION
 	claiim.bind_policy(text, text),
 	claiim.bind_baseline(text, text),
 	claiim.unbind_baseline(text),
-	claiim.issue_token(text, interval, text),
+	claiim.issue_token(text, interval, text, cidr[]),
+	claiim.rotate_token(text, interval, interval),
 	claiim.revoke_token(text, text)
 TO claiim_admin;
 
@@ -115,9 +116,11 @@ GRANT SELECT ON
 	claiim.orphans
 TO claiim_admin, claiim_auditor;
 /* No digest: who guesses at tokens must not be able to tell that he is right. */
-GRANT SELECT (token, agent, label, issued_by, issued_at, expires_at, revoked_at)
+GRANT SELECT (token, agent, label, networks, issued_by, issued_at, expires_at,
+			  revoked_at, revoked_by, replaces)
 ON claiim.tokens
 TO claiim_admin, claiim_auditor;
+GRANT SELECT ON claiim.token_registry, claiim.token_uses TO claiim_admin, claiim_auditor;
 
 /* Humans who audit */
 

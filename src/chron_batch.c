@@ -228,6 +228,12 @@ append_log_open(ChronInserter *inserter)
 	}
 	appendStringInfoChar(&detail, '}');
 	chron_insert_log(my_log, tip.seq + 1);
+
+	/*
+	 * Until now a restore may have been at work.  Whatever was looked up
+	 * meanwhile is to be looked up again.
+	 */
+	pg_atomic_fetch_add_u64(&my_db->epoch, 1);
 	append_act(inserter, "log.open", NULL, NULL, my_log, NULL, detail.data,
 			   claiim_session_user_name(), NULL);
 }
@@ -278,9 +284,13 @@ know_tip(void)
 	 * table that it has locked against inserts.
 	 */
 	(void) find_all_inheritors(chron_relid, RowExclusiveLock, NULL);
-	chron_read_tip(&tip);
 	if (!chron_find_log(my_log, &first_seq))
+	{
+		/* What a restore brings comes first; only then is this the tip. */
 		my_log[0] = '\0';
+		chron_lock_log();
+	}
+	chron_read_tip(&tip);
 	if (tip.seq < first_seq ||
 		(my_db->chron_relid == chron_relid && tip.seq < my_db->last_seq))
 		ereport(ERROR,
@@ -455,6 +465,7 @@ static void
 record(ChronRequest **requests, int n)
 {
 	ChronInserter *inserter;
+	bool		uses_written;
 	bool		durable;
 	uint64		epoch;
 
@@ -477,7 +488,6 @@ record(ChronRequest **requests, int n)
 	 * hold the batch lock no governance commits, so the epoch stands still.
 	 */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	epoch = pg_atomic_read_u64(&my_db->epoch);
 	know_tip();
 	nacts = 0;
 	inserter = chron_insert_begin();
@@ -489,12 +499,13 @@ record(ChronRequest **requests, int n)
 	if (take_acts_flag())
 		append_outbox(inserter);
 
+	epoch = pg_atomic_read_u64(&my_db->epoch);
 	for (int i = 0; i < n; i++)
 	{
 		ChronRequest *request = requests[i];
 		int64		at;
 
-		if (request->allow && request->epoch != epoch)
+		if (request->epoch != epoch)
 		{
 			states[i] = REQUEST_STALE;
 			continue;
@@ -504,10 +515,15 @@ record(ChronRequest **requests, int n)
 		request->at = FROM_UNIX_US(at);
 		if (request->context_len > 0)
 			insert_context(request->seq, request);
+		if (request->token_id[0] != '\0')
+			token_use_note(request->token_id, request->at);
 		states[i] = REQUEST_RECORDED;
 	}
 	chron_insert_end(inserter);
+	uses_written = token_use_due() && token_use_write();
 	durable = commit_batch();
+	if (uses_written)
+		token_use_forget();
 
 	if (!durable)
 	{

@@ -162,17 +162,25 @@ chron_log_is_open(void)
 	return false;
 }
 
-/* The writer opens a log. */
+/*
+ * Wait until no restore is under way, and let none begin before the end of
+ * this transaction.
+ */
+void
+chron_lock_log(void)
+{
+	LOCKTAG		tag;
+
+	claiim_log_locktag(&tag);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/* The writer opens a log.  After chron_lock_log. */
 void
 chron_insert_log(const char *log, int64 first_seq)
 {
 	OwnerScope	scope;
 	Datum		values[5];
-	LOCKTAG		tag;
-
-	/* Not while a restore is under way. */
-	claiim_log_locktag(&tag);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 
 	claiim_owner_begin(&scope, false);
 	values[0] = CStringGetTextDatum(log);

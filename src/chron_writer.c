@@ -224,6 +224,8 @@ claiim_writer_main(Datum main_arg)
 		int			events;
 		long		wait;
 
+		if (ProcDiePending)
+			token_use_stop();
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
@@ -233,13 +235,19 @@ claiim_writer_main(Datum main_arg)
 
 			/* The next start says so, in Chron and in the log. */
 			if (enableFsync != fsync_recorded)
+			{
+				token_use_stop();
 				proc_exit(0);
+			}
 		}
 
 		/* A transaction's end leaves us in TopMemoryContext. */
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(context);
-		if (chron_queue_length(my_db) > 0 || my_db->acts_waiting)
+		if (token_use_due() && !still_wanted())
+			proc_exit(0);
+		if (chron_queue_length(my_db) > 0 || my_db->acts_waiting ||
+			token_use_due())
 		{
 			bool		good = chron_batch_run();
 
@@ -252,7 +260,7 @@ claiim_writer_main(Datum main_arg)
 			wait = RETRY_DELAY;
 		}
 		else
-			wait = IDLE_TIMEOUT;
+			wait = token_use_wait(IDLE_TIMEOUT);
 
 		events = WaitLatch(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

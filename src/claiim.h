@@ -237,14 +237,19 @@ extern void claiim_token_digest(const char *token, size_t len,
 extern bool claiim_digest_equal(const uint8 *a, const uint8 *b);
 extern void claiim_new_typeid(const char *prefix, char *out, size_t out_size);
 
+/* network.c */
+struct ArrayType;
+extern bool claiim_client_is_in(struct ArrayType *networks);
+
 /* directory.c */
 typedef struct TokenEntry
 {
-	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];	/* hash key */
+	char		agent[CLAIIM_MAX_AGENT + 1];	/* whose it is */
 	uint8		digest[CLAIIM_DIGEST_LEN];
 	TimestampTz expires_at;		/* DT_NOEND: never */
 	bool		revoked;
-	struct TokenEntry *next;
+	bool		elsewhere;		/* not valid from where our client is */
 } TokenEntry;
 
 typedef struct AgentEntry
@@ -263,12 +268,11 @@ typedef struct AgentEntry
 	int			nbaselines;
 	NamedPolicy *baselines;
 	char	   *baseline_names; /* NULL: none */
-	TokenEntry *tokens;			/* those that were used and found */
 } AgentEntry;
 
 extern void directory_forget(void);
 extern AgentEntry *directory_agent(const char *agent, uint64 epoch);
-extern TokenEntry *directory_token(AgentEntry *entry, const char *token_id);
+extern const TokenEntry *directory_token(const char *token_id);
 extern const char *directory_target_org(const char *target, size_t len);
 
 /* policy_store.c */
@@ -316,12 +320,12 @@ extern void claiim_check_scan_init(void);
 typedef struct Identity
 {
 	IdentityResult result;
-	const char *auth;			/* "role", "token", "transaction", or NULL */
-	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];	/* "" if none */
+	const char *auth;			/* "role", "token", "transaction"; NULL: not */
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];	/* the one shown, or "" */
 } Identity;
 
 extern void claiim_identity_init(void);
-extern void identity_prove(AgentEntry *entry, const char *agent,
+extern void identity_prove(const AgentEntry *entry, const char *agent,
 						   const char *token, size_t token_len,
 						   Identity *identity);
 extern const char *claiim_session_user_name(void);
@@ -372,6 +376,8 @@ struct ChronRequest
 	int			sqlstate;
 	char		message[256];
 
+	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];	/* proved by it, or "" */
+
 	/* What is asked for: encoded fields, then salt and context value. */
 	int			nfields;
 	uint32		fields_len;
@@ -417,6 +423,14 @@ extern bool chron_batch_run(void);
 extern void chron_batch_ensure_partitions(void);
 extern void chron_batch_abandon(void);
 
+/* token_use.c */
+extern void token_use_note(const char *token_id, TimestampTz at);
+extern bool token_use_due(void);
+extern long token_use_wait(long ms);
+extern bool token_use_write(void);
+extern void token_use_forget(void);
+extern void token_use_stop(void);
+
 /* chron_writer.c */
 extern bool claiim_am_writer;
 extern PGDLLEXPORT void claiim_writer_main(Datum main_arg);
@@ -436,6 +450,7 @@ extern int64 chron_last_log_start(void);
 extern int64 chron_last_acknowledged(void);
 extern void chron_read_tip(ChronTip *tip);
 extern bool chron_find_log(char log[TYPEID_MAX_LEN + 1], int64 *first_seq);
+extern void chron_lock_log(void);
 extern void chron_insert_log(const char *log, int64 first_seq);
 
 /* chron_store.c: records as rows */

@@ -10,7 +10,8 @@
  * counters and no table.
  *
  * Reading uses the latest committed state, also inside an old REPEATABLE
- * READ snapshot.  Unknown agents are not cached: anyone can invent names.
+ * READ snapshot.  Of unknown agents only the last few are kept: anyone can
+ * invent names.  Tokens that are not there are not kept at all.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +28,18 @@
 
 static MemoryContext directory_context = NULL;
 static HTAB *agents = NULL;
+static HTAB *tokens = NULL;		/* those that were asked for and found */
 static uint64 directory_epoch = 0;
 static uint64 directory_catalog = 0;
+
+/*
+ * The names last asked for that are no agent's.  Each is in "agents", with no
+ * organization: so the second question takes no longer than of an agent that
+ * there is, and does not tell one from the other by the time that it takes.
+ */
+#define MAX_UNKNOWN 64
+static char unknown[MAX_UNKNOWN][CLAIIM_MAX_AGENT + 1];
+static uint64 nunknown = 0;
 
 /* The target map: patterns to organizations. */
 static bool targets_loaded = false;
@@ -56,9 +67,9 @@ static ClaiimQuery baseline_query = {
 	1, {TEXTOID}, NULL
 };
 static ClaiimQuery token_query = {
-	"SELECT digest, expires_at, revoked_at IS NOT NULL FROM claiim.tokens"
-	" WHERE token = $1 AND agent = $2",
-	2, {TEXTOID, TEXTOID}, NULL
+	"SELECT agent, digest, expires_at, revoked_at IS NOT NULL, networks"
+	" FROM claiim.tokens WHERE token = $1",
+	1, {TEXTOID}, NULL
 };
 static ClaiimQuery target_query = {
 	"SELECT pattern, org FROM claiim.targets",
@@ -93,7 +104,13 @@ reset_directory(void)
 	info.keysize = CLAIIM_MAX_AGENT + 1;
 	info.entrysize = sizeof(AgentEntry);
 	info.hcxt = directory_context;
+	nunknown = 0;
+	tokens = NULL;
 	agents = hash_create("claiim agents", 64, &info,
+						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	info.keysize = CLAIIM_TOKEN_ID_LEN + 1;
+	info.entrysize = sizeof(TokenEntry);
+	tokens = hash_create("claiim tokens", 64, &info,
 						 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
 
@@ -282,6 +299,21 @@ load_agent(const char *agent, AgentEntry *entry)
 	return true;
 }
 
+static void
+remember_unknown(const char *agent)
+{
+	AgentEntry	none;
+	char	   *place = unknown[nunknown % MAX_UNKNOWN];
+
+	if (nunknown >= MAX_UNKNOWN)
+		hash_search(agents, place, HASH_REMOVE, NULL);
+	nunknown++;
+	strlcpy(place, agent, sizeof(unknown[0]));
+	memset(&none, 0, sizeof(none));
+	strlcpy(none.agent, agent, sizeof(none.agent));
+	memcpy(hash_search(agents, agent, HASH_ENTER, NULL), &none, sizeof(none));
+}
+
 /* The longest-known pattern set of targets, for this epoch. */
 static void
 load_targets(void)
@@ -349,7 +381,7 @@ directory_agent(const char *agent, uint64 epoch)
 
 	entry = hash_search(agents, agent, HASH_FIND, NULL);
 	if (entry != NULL && targets_loaded)
-		return entry;
+		return entry->org ? entry : NULL;
 
 	memset(&loaded, 0, sizeof(loaded));
 	PG_TRY();
@@ -366,6 +398,8 @@ directory_agent(const char *agent, uint64 epoch)
 			entry = hash_search(agents, agent, HASH_ENTER, NULL);
 			memcpy(entry, &loaded, sizeof(loaded));
 		}
+		else if (entry == NULL)
+			remember_unknown(agent);
 	}
 	PG_CATCH();
 	{
@@ -374,47 +408,53 @@ directory_agent(const char *agent, uint64 epoch)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	return entry;
+	return entry != NULL && entry->org != NULL ? entry : NULL;
 }
 
 /*
- * A token of the agent by its identifier; NULL if there is none.
+ * A token by its identifier, whichever agent's it is; NULL if there is none.
+ * After directory_agent.
  */
-TokenEntry *
-directory_token(AgentEntry *entry, const char *token_id)
+const TokenEntry *
+directory_token(const char *token_id)
 {
-	TokenEntry *token;
+	TokenEntry *token = hash_search(tokens, token_id, HASH_FIND, NULL);
 	OwnerScope	scope;
-	Datum		values[2];
-	bool		isnull;
+	Datum		values[1];
 
-	for (token = entry->tokens; token != NULL; token = token->next)
-		if (strcmp(token->token_id, token_id) == 0)
-			return token;
+	if (token != NULL)
+		return token;
 
 	claiim_owner_begin(&scope, true);
 	values[0] = CStringGetTextDatum(token_id);
-	values[1] = CStringGetTextDatum(entry->agent);
 	if (claiim_query(&token_query, values, NULL, true, 1) == 1)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[0];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bytea	   *digest = DatumGetByteaPP(SPI_getbinval(tuple, desc, 1,
-														   &isnull));
-		Datum		expires;
+		TokenEntry	loaded;
+		bytea	   *digest;
+		Datum		value;
+		bool		isnull;
 
+		memset(&loaded, 0, sizeof(loaded));
+		strlcpy(loaded.token_id, token_id, sizeof(loaded.token_id));
+		value = SPI_getbinval(tuple, desc, 1, &isnull);
+		strlcpy(loaded.agent, TextDatumGetCString(value), sizeof(loaded.agent));
+		digest = DatumGetByteaPP(SPI_getbinval(tuple, desc, 2, &isnull));
 		if (VARSIZE_ANY_EXHDR(digest) != CLAIIM_DIGEST_LEN)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("token \"%s\" has a malformed digest", token_id)));
-		token = MemoryContextAllocZero(directory_context, sizeof(TokenEntry));
-		strlcpy(token->token_id, token_id, sizeof(token->token_id));
-		memcpy(token->digest, VARDATA_ANY(digest), CLAIIM_DIGEST_LEN);
-		expires = SPI_getbinval(tuple, desc, 2, &isnull);
-		token->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(expires);
-		token->revoked = get_bool(0, 3);
-		token->next = entry->tokens;
-		entry->tokens = token;
+		memcpy(loaded.digest, VARDATA_ANY(digest), CLAIIM_DIGEST_LEN);
+		value = SPI_getbinval(tuple, desc, 3, &isnull);
+		loaded.expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(value);
+		loaded.revoked = get_bool(0, 4);
+		value = SPI_getbinval(tuple, desc, 5, &isnull);
+		loaded.elsewhere = !isnull &&
+			!claiim_client_is_in(DatumGetArrayTypeP(value));
+
+		token = hash_search(tokens, token_id, HASH_ENTER, NULL);
+		memcpy(token, &loaded, sizeof(loaded));
 	}
 	claiim_owner_end(&scope);
 	return token;

@@ -5,7 +5,7 @@
  *
  * The one path of a decision.  The epoch is read before anything is looked
  * up, and travels with the request; should governance have committed in
- * between, the writer sends an ALLOW back and the decision is made again.
+ * between, the writer sends it back and the decision is made again.
  * Whatever goes wrong on the way is an error and never an ALLOW: an answer is
  * put together only from a request that the writer has made durable.
  *
@@ -122,6 +122,9 @@ encode(const Question *question, const Asked *item, const Asker *asker,
 	request->asked_at = asked_at;
 	request->epoch = asker->epoch;
 	request->context_len = 0;
+	strlcpy(request->token_id,
+			asker->identity.result == IDENTITY_OK ? asker->identity.token_id : "",
+			sizeof(request->token_id));
 
 	chron_encode_start(&enc, request->data, sizeof(request->data));
 	chron_encode_text(&enc, CHRON_FIELD_KIND, "decision");
@@ -215,23 +218,30 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
 	   const ChronRequest *request)
 {
 	const AgentEntry *entry = asker->entry;
+	const Decision *decision = &verdict->decision;
+	Decision	unproved;
 	const char *skill = verdict->skill;
 	char		chron_id[CHRON_ID_SIZE];
 	const char *texts[NCOLUMNS - 1];
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS];
 
-	/* Chron says whom a stranger asked for; the stranger is not told more. */
+	/*
+	 * Chron says whom a stranger asked for, and what was wrong; the stranger
+	 * is told neither.
+	 */
 	if (asker->identity.result != IDENTITY_OK)
 	{
+		policy_unproved(question->agent, &unproved);
+		decision = &unproved;
 		entry = NULL;
 		skill = NULL;
 	}
 	(void) chron_id_encode(UNIX_US(request->at), request->seq, chron_id);
-	texts[0] = verdict->decision.allow ? "ALLOW" : "DENY";
-	texts[1] = verdict->decision.reason;
-	texts[2] = verdict->decision.reason_code;
-	texts[3] = verdict->decision.rule[0] ? verdict->decision.rule : NULL;
+	texts[0] = decision->allow ? "ALLOW" : "DENY";
+	texts[1] = decision->reason;
+	texts[2] = decision->reason_code;
+	texts[3] = decision->rule[0] ? decision->rule : NULL;
 	texts[4] = chron_id;
 	texts[5] = entry ? entry->anchor : NULL;
 	texts[6] = entry ? entry->org : NULL;
@@ -252,8 +262,8 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
 
 /*
  * One round: decide what is not yet answered, record it, and fill in the
- * answers.  True if nothing is left; an ALLOW under a state that is no longer
- * the latest is, and has to be decided again.
+ * answers.  True if nothing is left; a decision under a state that is no
+ * longer the latest is, and has to be made again.
  */
 static bool
 round_of_decisions(ClaiimDatabase *db, const Question *question,

@@ -82,75 +82,84 @@ claiim_session_user_name(void)
 	return GetUserNameFromId(GetSessionUserId(), false);
 }
 
+/* What a token that is the right one proves. */
 static IdentityResult
-token_state(const TokenEntry *token)
+token_state(const TokenEntry *token, const char *agent)
 {
+	if (strcmp(token->agent, agent) != 0)
+		return IDENTITY_TOKEN_OTHER_AGENT;
 	if (token->revoked)
 		return IDENTITY_TOKEN_REVOKED;
 	if (token->expires_at <= GetCurrentTimestamp())
 		return IDENTITY_TOKEN_EXPIRED;
+	if (token->elsewhere)
+		return IDENTITY_TOKEN_NETWORK;
 	return IDENTITY_OK;
 }
 
-static void
-prove_by_token(AgentEntry *entry, const char *token, size_t len,
+static IdentityResult
+prove_by_token(const char *agent, const char *token, size_t len,
 			   Identity *identity)
 {
 	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
 	uint8		digest[CLAIIM_DIGEST_LEN];
-	TokenEntry *known = NULL;
+	const TokenEntry *known;
 
-	identity->result = IDENTITY_TOKEN_INVALID;
 	if (!claiim_token_split(token, len, token_id))
-		return;
+		return IDENTITY_TOKEN_MALFORMED;
 	claiim_token_digest(token, len, digest);
-	known = directory_token(entry, token_id);
+	known = directory_token(token_id);
 	if (known == NULL || !claiim_digest_equal(known->digest, digest))
-		return;
-	identity->result = token_state(known);
-	identity->auth = "token";
+		return IDENTITY_TOKEN_INVALID;
 	strlcpy(identity->token_id, token_id, sizeof(identity->token_id));
+	return token_state(known, agent);
+}
+
+static IdentityResult
+prove_by_transaction(const char *agent, Identity *identity)
+{
+	const TokenEntry *known = directory_token(authenticated_token);
+
+	strlcpy(identity->token_id, authenticated_token,
+			sizeof(identity->token_id));
+	return known ? token_state(known, agent) : IDENTITY_TOKEN_INVALID;
 }
 
 /*
  * Prove that the caller is "agent".  entry: from the directory, or NULL if
  * there is no such agent.  token: as passed, or NULL.
+ *
+ * That there is no such agent is looked at last: a token is digested, looked
+ * up and compared all the same, so that the time which that takes (and an
+ * error for want of the secret) does not tell an agent's name from another.
  */
 void
-identity_prove(AgentEntry *entry, const char *agent, const char *token,
+identity_prove(const AgentEntry *entry, const char *agent, const char *token,
 			   size_t token_len, Identity *identity)
 {
-	identity->auth = NULL;
-	identity->token_id[0] = '\0';
+	const char *auth;
 
-	if (entry == NULL)
-	{
-		identity->result = IDENTITY_AGENT_UNKNOWN;
-		return;
-	}
+	identity->token_id[0] = '\0';
 	if (token != NULL)
 	{
-		prove_by_token(entry, token, token_len, identity);
-		return;
+		auth = "token";
+		identity->result = prove_by_token(agent, token, token_len, identity);
 	}
-	if (strcmp(authenticated_agent, agent) == 0)
+	else if (strcmp(authenticated_agent, agent) == 0)
 	{
-		TokenEntry *known = directory_token(entry, authenticated_token);
-
-		identity->result = known ? token_state(known) : IDENTITY_TOKEN_INVALID;
-		identity->auth = "transaction";
-		strlcpy(identity->token_id, authenticated_token,
-				sizeof(identity->token_id));
-		return;
+		auth = "transaction";
+		identity->result = prove_by_transaction(agent, identity);
 	}
-	if (entry->role_name != NULL &&
-		strcmp(entry->role_name, claiim_session_user_name()) == 0)
+	else
 	{
-		identity->result = IDENTITY_OK;
-		identity->auth = "role";
-		return;
+		auth = "role";
+		identity->result = entry != NULL && entry->role_name != NULL &&
+			strcmp(entry->role_name, claiim_session_user_name()) == 0 ?
+			IDENTITY_OK : IDENTITY_ROLE_MISMATCH;
 	}
-	identity->result = IDENTITY_ROLE_MISMATCH;
+	if (entry == NULL)
+		identity->result = IDENTITY_AGENT_UNKNOWN;
+	identity->auth = identity->result == IDENTITY_OK ? auth : NULL;
 }
 
 /*

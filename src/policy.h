@@ -241,9 +241,12 @@ typedef enum IdentityResult
 {
 	IDENTITY_OK,
 	IDENTITY_AGENT_UNKNOWN,
-	IDENTITY_TOKEN_INVALID,		/* not a token of this agent */
+	IDENTITY_TOKEN_MALFORMED,	/* has not a token's form */
+	IDENTITY_TOKEN_INVALID,		/* no such token */
+	IDENTITY_TOKEN_OTHER_AGENT, /* one of another agent */
 	IDENTITY_TOKEN_EXPIRED,
 	IDENTITY_TOKEN_REVOKED,
+	IDENTITY_TOKEN_NETWORK,		/* bound to networks that this is none of */
 	IDENTITY_ROLE_MISMATCH		/* no token, and the role is not this agent's */
 } IdentityResult;
 
@@ -303,5 +306,6 @@ typedef struct Decision
 } Decision;
 
 extern void policy_decide(const DecisionInput *input, Decision *decision);
+extern void policy_unproved(const char *agent, Decision *decision);
 
 #endif							/* CLAIIM_POLICY_H */

@@ -116,15 +116,24 @@ identity_holds(const DecisionInput *input, Decision *decision)
 			return true;
 		case IDENTITY_AGENT_UNKNOWN:
 			break;
+		case IDENTITY_TOKEN_MALFORMED:
+			return deny(decision, "token_malformed", "identity", agent,
+						"what was passed is not a token");
 		case IDENTITY_TOKEN_INVALID:
 			return deny(decision, "token_invalid", "identity", agent,
-						"token is not valid for this agent");
+						"there is no such token");
+		case IDENTITY_TOKEN_OTHER_AGENT:
+			return deny(decision, "token_other_agent", "identity", agent,
+						"token is another agent's");
 		case IDENTITY_TOKEN_EXPIRED:
 			return deny(decision, "token_expired", "identity", agent,
 						"token has expired");
 		case IDENTITY_TOKEN_REVOKED:
 			return deny(decision, "token_revoked", "identity", agent,
 						"token was revoked");
+		case IDENTITY_TOKEN_NETWORK:
+			return deny(decision, "token_network", "identity", agent,
+						"token is not valid from this network");
 		case IDENTITY_ROLE_MISMATCH:
 			return deny(decision, "role_mismatch", "identity", agent,
 						"no token given and the database role is not bound to this agent");
@@ -329,4 +338,17 @@ policy_decide(const DecisionInput *input, Decision *decision)
 {
 	memset(decision, 0, sizeof(*decision));
 	decision->allow = decide(input, decision);
+}
+
+/*
+ * The answer to a caller who has not proved to be the agent, whatever is
+ * recorded: one and the same, so that it tells nothing apart, not even
+ * whether there is such an agent.
+ */
+void
+policy_unproved(const char *agent, Decision *decision)
+{
+	memset(decision, 0, sizeof(*decision));
+	set_reason(decision, "identity_unproved", "identity", agent,
+			   "identity is not proved");
 }

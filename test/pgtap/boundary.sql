@@ -56,6 +56,7 @@ INSERT INTO names VALUES
 	('issue_token', 'agent', 't_north_adm', '42501', 'claiim.issue_token(%L)', 'south-bot', 'south-xxx'),
 	('claiim_authenticate', 'agent', 't_north_bot', '28000', $$claiim_authenticate(%L, 'x')$$, 'south-bot', 'south-xxx'),
 	('revoke_token', 'token_id', 't_north_adm', '42501', $$claiim.revoke_token(%L, 'x')$$, current_setting('south.token'), 'ctk_00000000000000000000000000'),
+	('rotate_token', 'token_id', 't_north_adm', '42501', $$claiim.rotate_token(%L)$$, current_setting('south.token'), 'ctk_00000000000000000000000000'),
 
 	('bind_policy', 'policy_version', 't_north_adm', '42704', $$claiim.bind_policy('north-bot', %L)$$, 'south-pol-v1', 'south-xxx-v1'),
 	('bind_policy', 'policy_version', 't_north_adm', '42704', $$claiim.bind_policy('north-bot', %L)$$, 'south-pol', 'south-xxx'),

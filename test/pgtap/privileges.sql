@@ -15,7 +15,8 @@ SELECT no_plan();
  * are put into, those who may read.  hidden: columns that nobody may.  rows:
  * whose they are -- "org": there are some of each organization's, and who
  * reads sees the own organization's and not the other's; "founding": for
- * auditors of the founding organization; "figures": nobody's rows.
+ * auditors of the founding organization; "figures": nobody's rows;
+ * "uses": made by the writer, in its own time.
  */
 CREATE TEMP TABLE relations (name text PRIMARY KEY, readers text[], hidden text[], rows text);
 INSERT INTO relations VALUES
@@ -41,6 +42,8 @@ INSERT INTO relations VALUES
 	('claiim.acts',				'{auditor}',		'{}',		'org'),
 	('claiim.registry',			'{admin,auditor}',	'{}',		'org'),
 	('claiim.orphans',			'{admin,auditor}',	'{}',		'org'),
+	('claiim.token_uses',		'{admin,auditor}',	'{}',		'uses'),
+	('claiim.token_registry',	'{admin,auditor}',	'{}',		'org'),
 	('claiim.pending_changes',	'{admin,auditor}',	'{}',		'org'),
 	('claiim.pg_stat_claiim',	'{monitor}',		'{}',		'figures'),
 	('claiim.pg_stat_claiim_reasons', '{monitor}',	'{}',		'figures');
@@ -93,7 +96,8 @@ INSERT INTO functions VALUES
 	('claiim.suspend_agent(text,text)', '{admin}', $$SELECT claiim.suspend_agent('north-bot', 'x')$$, '{founder,admin}'),
 	('claiim.suspend_org(text,text)', '{admin}', $$SELECT claiim.suspend_org('hub/north', 'x')$$, '{founder,admin}'),
 	('claiim.deactivate_human(text,text)', '{admin}', $$SELECT claiim.deactivate_human('north-mem', 'x')$$, '{founder,admin}'),
-	('claiim.issue_token(text,interval,text)', '{admin}', $$SELECT claiim.issue_token('north-bot')$$, '{founder,admin}'),
+	('claiim.issue_token(text,interval,text,cidr[])', '{admin}', $$SELECT claiim.issue_token('north-bot')$$, '{founder,admin}'),
+	('claiim.rotate_token(text,interval,interval)', '{admin}', $$SELECT claiim.rotate_token(current_setting('north.token'))$$, '{founder,admin}'),
 	('claiim.revoke_token(text,text)', '{admin}', $$SELECT claiim.revoke_token(current_setting('north.token'), 'x')$$, '{founder,admin}'),
 
 	/* Reading */
@@ -252,7 +256,7 @@ GRANT USAGE ON SCHEMA claiim TO t_nobody;
 SELECT cmp_ok((SELECT count(*) FROM :partition), '>', 10::bigint, 'a partition has rows');
 SELECT is(pg_temp.by('t_south_aud', 'SELECT count(*) FROM ' || :'partition'), '0', 'but shows none under its own name, be it granted');
 SELECT is(pg_temp.seen('t_nobody', 'SELECT * FROM ' || r.name), '', format('%s: granted to one who is no human, it shows nothing', r.name))
-FROM relations r WHERE r.hidden = '{}' AND r.name NOT IN ('claiim.decisions', 'claiim.acts', 'claiim.registry', 'claiim.pending_changes', 'claiim.orphans')
+FROM relations r WHERE r.hidden = '{}' AND r.name NOT IN ('claiim.decisions', 'claiim.acts', 'claiim.registry', 'claiim.pending_changes', 'claiim.orphans', 'claiim.token_registry')
 	AND r.rows <> 'figures'
 ORDER BY r.name;
 ROLLBACK;

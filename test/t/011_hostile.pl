@@ -24,7 +24,7 @@ $node->safe_psql('one', 'CREATE EXTENSION pg_stat_statements') if $has_statement
 # Tokens.  The log takes all that it can: statements, parameters, contexts.
 {
 	my %token = map { $_ => $node->safe_psql('one', "SET SESSION AUTHORIZATION ann; SELECT token FROM claiim.issue_token('deploy-bot', label => '$_')") }
-	  qw(literal bound plpgsql misplaced misplaced_bound failing);
+	  qw(literal bound plpgsql misplaced misplaced_bound failing rotating);
 	# wrong ones: never issued, but of the form
 	$token{"${_}_wrong"} = $token{$_} =~ s/(?<=_)(.)(.{42})$/($1 eq 'A' ? 'B' : 'A') . reverse($2)/er for qw(literal bound);
 	$token{other} = $node->safe_psql('one', "SET SESSION AUTHORIZATION ann; SELECT token FROM claiim.issue_token('deploy-bot')") =~ s/.(.)$/${1}A/r;
@@ -75,6 +75,28 @@ SQL
 	  or diag($client->{stderr});
 	is(scalar(() = $client->{stderr} =~ /22023: (?:agent|action|target|session|context) contains a token/g), 5, '... in the wrong place they are refused');
 
+	# What issues, rotates and revokes: a token comes out of it, and does not
+	# belong into it.
+	my ($id) = $token{rotating} =~ /^(ctk_[0-9a-z]{26})/;
+	my $human = background($node, 'one', <<"SQL", user => 'ann');
+SELECT token FROM claiim.rotate_token('$id');
+SELECT claiim.rotate_token('$token{rotating}');
+SELECT claiim.rotate_token('$id', '$token{rotating}');
+SELECT claiim.revoke_token('$token{rotating}', 'leaked');
+SELECT claiim.revoke_token('$id', 'leaked: $token{rotating}');
+SELECT claiim.issue_token('deploy-bot', label => '$token{rotating}');
+SELECT claiim.issue_token('$token{rotating}');
+PREPARE r (text) AS SELECT claiim.rotate_token(\$1);
+EXECUTE r ('$token{rotating}');
+SQL
+	wait_for_all($human);
+	like($human->{stdout}, qr/\Actk_[0-9a-z]{26}_[\w-]{43}\n\z/, 'a token that is rotated is shown');
+	is(scalar(() = $human->{stderr} =~ /ERROR:/g), 7, '... one that is passed to what takes an identifier is an error');
+	my @errors = $human->{stderr} =~ /ERROR:\s+(\S+: [^\n]*)/g;
+	is(scalar(grep { index($_, substr $token{rotating}, -43) >= 0 } @errors[ 0, 2 .. 6 ]), 0, '... which does not repeat it');
+	($token{rotated}) = $human->{stdout} =~ /^(\S+)/;
+	is($node->safe_psql('one', $ask->("'$token{rotated}'")), 'ALLOW', '... and the one that was shown is good');
+
 	# Bound, by the extended protocol, which psql does not speak.  (pgbench takes
 	# ":staging" for a variable of its own, wherever it stands.)
 	my $dir = PostgreSQL::Test::Utils::tempdir();
@@ -93,6 +115,7 @@ SQL
 	like($bound->("SELECT 1 / (count(*) FILTER (WHERE outcome = 'DENY')) $from", $token{bound_wrong}), qr{actually processed: 1/1}, '... a wrong one');
 	like($bound->("SELECT 1 / (count(*) FILTER (WHERE outcome = 'DENY')) $from", $token{bound}), qr/division by zero/, '... in a statement that fails');
 	like($bound->("SELECT (:token)::int", $token{bound}), qr/invalid input syntax/, '... where it is no token');
+	like($bound->('SELECT * FROM claiim.rotate_token(:token)', $token{misplaced_bound}), qr/is not the role of a registered human/, '... in the place of an identifier');
 	for my $place ("claiim_check(:token, 'deploy:staging', 'token')", "claiim_check('deploy-bot', :token, 'token')",
 		"claiim_check('deploy-bot', 'deploy:staging', :token)", "claiim_check('deploy-bot', 'deploy:staging', 'token', session => :token)",
 		"claiim_check('deploy-bot', 'deploy:staging', 'token', context => to_jsonb(:token::text))")

@@ -17,8 +17,8 @@ set_up($node, $db);
 $node->safe_psql($db, 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
 is(ask($node, $db, 'first'), 'ALLOW', 'the gate answers');
 
-# postgres_exporter.yaml, of which we need no more than its indentation.
-my $file = "$FindBin::RealBin/../../examples/monitoring/postgres_exporter.yaml";
+# postgres_exporter.yml, of which we need no more than its indentation.
+my $file = "$FindBin::RealBin/../../examples/monitoring/postgres_exporter.yml";
 my (%query, %columns, $metric);
 open my $in, '<', $file or die "$file: $!";
 while (my $line = <$in>)

@@ -228,15 +228,24 @@ test_identity(void)
 		{IDENTITY_AGENT_UNKNOWN, "agent_unknown",
 		"identity:deploy-bot -- agent is not registered",
 		"an unknown agent is denied"},
+		{IDENTITY_TOKEN_MALFORMED, "token_malformed",
+		"identity:deploy-bot -- what was passed is not a token",
+		"what is no token is denied"},
 		{IDENTITY_TOKEN_INVALID, "token_invalid",
-		"identity:deploy-bot -- token is not valid for this agent",
-		"a token of nobody, or of another agent, is denied"},
+		"identity:deploy-bot -- there is no such token",
+		"a token of nobody is denied"},
+		{IDENTITY_TOKEN_OTHER_AGENT, "token_other_agent",
+		"identity:deploy-bot -- token is another agent's",
+		"a token of another agent is denied"},
 		{IDENTITY_TOKEN_EXPIRED, "token_expired",
 		"identity:deploy-bot -- token has expired",
 		"an expired token is denied"},
 		{IDENTITY_TOKEN_REVOKED, "token_revoked",
 		"identity:deploy-bot -- token was revoked",
 		"a revoked token is denied"},
+		{IDENTITY_TOKEN_NETWORK, "token_network",
+		"identity:deploy-bot -- token is not valid from this network",
+		"a token of other networks is denied"},
 		{IDENTITY_ROLE_MISMATCH, "role_mismatch",
 		"identity:deploy-bot -- no token given and the database role is not bound to this agent",
 		"a database role that is not the agent's is denied"},
@@ -266,6 +275,33 @@ test_identity(void)
 	input = nothing;
 	decides(false, "agent_unknown", "identity:ghost -- agent is not registered",
 			"", NULL, "of an unknown agent nothing else is needed");
+}
+
+/* What a stranger is told is the same, whatever was decided before. */
+static void
+test_unproved(void)
+{
+	char		longest[129];
+	Decision	told;
+
+	reset();
+	policy_decide(&input, &told);
+	ok(told.allow && told.rule[0] != '\0' && told.skill != NULL,
+	   "a decision that says a lot");
+	policy_unproved("deploy-bot", &told);
+	ok(!told.allow && told.rule[0] == '\0' && told.skill == NULL,
+	   "of which a stranger is told nothing");
+	is(told.reason_code, "identity_unproved", "but that it is a stranger");
+	is(told.reason, "identity:deploy-bot -- identity is not proved",
+	   "to the agent that was asked for");
+	ok(doc_says(&told), "as doc/decisions.md says");
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	policy_unproved(longest, &told);
+	ok(strstr(told.reason, longest) != NULL &&
+	   strstr(told.reason, " -- identity is not proved") != NULL,
+	   "the longest name there is fits");
 }
 
 static void
@@ -702,6 +738,7 @@ main(void)
 	read_doc();
 	test_brief();
 	test_identity();
+	test_unproved();
 	test_agent_and_anchor();
 	test_org_boundary();
 	test_policy_and_skills();
