@@ -15,13 +15,13 @@ EXTENSION = claiim
 MODULE_big = claiim
 PG_CONFIG ?= pg_config
 
-tool_goals = help deps demo demo-% clean-demo check check-% bench bench-%
+tool_goals = help deps demo demo-% clean-demo check check-% clean-cache dist bench bench-%
 
 ifneq ($(filter $(tool_goals),$(MAKECMDGOALS)),)
 
 export PG_CONFIG SUITE KEEP
 
-.PHONY: help deps demo demo-stop demo-status clean-demo check bench FORCE
+.PHONY: help deps demo demo-stop demo-status clean-demo check check-pg17 check-pg18 clean-cache dist bench FORCE
 
 help:
 	@echo 'make                  build (PG_CONFIG=... for another server, V=1 shows the commands,'
@@ -35,7 +35,10 @@ help:
 	@echo 'make clean-demo       stop it and remove it with its data, and .claiim/'
 	@echo 'make check            all test suites; installs what they need, as demo does;'
 	@echo '                      KEEP=1 keeps their scratch directory'
-	@echo 'make check-SUITE      one of: unit fuzz cppcheck regress isolation pgtap tap'
+	@echo 'make check-SUITE      one of: unit fuzz cppcheck regress isolation pgtap tap package'
+	@echo 'make check-pg17, -pg18 all of it on that server, in a chroot of the Debian release'
+	@echo '                      that has it (as root); make clean-cache removes the chroots'
+	@echo 'make dist             dist/claiim-VERSION.tar.gz and .zip, of the commit (doc/releasing.md)'
 	@echo 'make bench            decisions against plain INSERTs; bench-soak, bench-growth: bench/README.md'
 
 deps:
@@ -55,6 +58,19 @@ clean-demo:
 
 check:
 	@tools/check.sh $(SUITE)
+
+# The Debian release that has it; SUITE narrows these, too.
+check-pg17:
+	@tools/check-pg.sh 17 $(or $(RELEASE),trixie) $(SUITE)
+
+check-pg18:
+	@tools/check-pg.sh 18 $(or $(RELEASE),forky) $(SUITE)
+
+clean-cache:
+	@tools/chroot.sh remove
+
+dist:
+	@tools/dist.sh
 
 check-%: FORCE
 	@tools/check.sh $*

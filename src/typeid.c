@@ -19,7 +19,7 @@
 #include <string.h>
 
 /* Crockford's base32, lowercase: no i, l, o, u. */
-static const char digits[32] = "0123456789abcdefghjkmnpqrstvwxyz";
+static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /*
  * A prefix is empty, or lowercase letters and underscores, beginning and
@@ -133,7 +133,7 @@ typeid_decode(const char *text, size_t len,
 
 	for (i = 0; i < TYPEID_SUFFIX_LEN; i++)
 	{
-		const char *digit = memchr(digits, suffix[i], sizeof(digits));
+		const char *digit = memchr(digits, suffix[i], sizeof(digits) - 1);
 
 		if (digit == NULL)
 			return refuse(error, "not lowercase Crockford base32");

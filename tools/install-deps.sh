@@ -3,9 +3,12 @@
 # Installs what claiim needs from the distribution's own packages, and nothing
 # that is there already.
 #
-#   tools/install-deps.sh [build|demo|all]
+#   tools/install-deps.sh [build|demo|all|package|chroot] [MAJOR]
 #
 # build: to compile and link.  demo: and to run a server.  all: and to test.
+# package: to make a Debian package (make check leaves that out where it cannot).
+# chroot: to make another release of Debian, and nothing else.  MAJOR is the
+# server's where none is there yet; the distribution's own by default.
 # Without root it only says what is missing.  Where everything is there, it
 # asks dpkg once and is done.
 #
@@ -53,6 +56,7 @@ apt_update() {
 }
 
 major=$(pg_major)
+[ ! -f "$("$PG_CONFIG" --pgxs 2>/dev/null)" ] && [ -n "${2:-}" ] && major=$2
 if [ -z "$major" ]; then
 	is_root || die "package postgresql is unknown here; run as root: apt-get update && tools/install-deps.sh $what"
 	apt_update
@@ -74,6 +78,8 @@ if [ "$what" = all ]; then
 	[ -n "$own_server" ] || wanted+=("postgresql-$major-pgtap")
 	wanted+=(perl libipc-run-perl python3 cppcheck)
 fi
+[ "$what" != package ] || wanted+=(build-essential debhelper postgresql-server-dev-all lintian)
+[ "$what" != chroot ] || wanted=(debootstrap debian-archive-keyring)
 
 # missing_packages: the wanted ones that are not installed, one a line.
 missing_packages() {

@@ -14,7 +14,8 @@ SELECT (outcome, reason, reason_code, rule, anchor, org, policy, skill, at)
        = (:'a_outcome', :'a_reason', :'a_reason_code', :'a_rule', :'a_anchor', :'a_org',
           :'a_policy', :'a_skill', :'a_decided_at'::timestamptz) AS record_says_what_was_answered,
        baseline IS NULL AND session IS NULL AND context_digest IS NULL AS nothing_else,
-       kind, agent, action, target, auth, token, db_user, client
+       kind, agent, action, target, auth, token, db_user,
+       client IS NOT DISTINCT FROM host(inet_client_addr()) AS client_is_this
 FROM claiim.chron WHERE claiim.chron_id(seq, at) = :'a_chron_id' \gx
 
 SET SESSION AUTHORIZATION regress_deploy;

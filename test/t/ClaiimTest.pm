@@ -19,11 +19,12 @@ our @EXPORT = qw(new_node set_up ask error_of background wait_for_all answers_of
 
 my @frozen;
 
-# new_node(NAME, conf => TEXT, preload => BOOL, init => [...], start => BOOL)
+# new_node(NAME, conf => TEXT, preload => BOOL, init => [...], start => BOOL,
+#   install_path => DIRECTORY of another server's bin and lib)
 sub new_node
 {
 	my ($name, %opt) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, $opt{install_path} ? (install_path => $opt{install_path}) : ());
 	my $secret = $node->basedir . '/token_secret';
 
 	$node->init(extra => [ '-E', 'UTF8', '--locale=C' ], @{ $opt{init} // [] });
@@ -125,6 +126,8 @@ sub background
 	my $connstr = $node->connstr($db) . ' user=' . ($opt{user} // 'deploy');
 
 	PostgreSQL::Test::Utils::append_to_file("$base.sql", $sql);
+	# It may be killed before it makes its own.
+	PostgreSQL::Test::Utils::append_to_file("$base.$_", '') for qw(out err);
 	my $pid = fork() // die "fork: $!";
 	if ($pid == 0)
 	{
