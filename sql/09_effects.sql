@@ -917,6 +917,8 @@ BEGIN
 			SELECT * INTO base, summary FROM claiim._baseline_bind(c, actor, apply);
 		WHEN 'baseline.unbind' THEN
 			SELECT * INTO base, summary FROM claiim._baseline_unbind(c, actor, apply);
+		WHEN 'session.grant' THEN
+			SELECT * INTO base, summary FROM claiim._session_grant(c, actor, apply);
 	END CASE;
 END
 $$;

@@ -35,10 +35,13 @@ BEGIN
 			('policy_versions', '_guard_governed'),
 			('bindings', '_guard_governed'),
 			('targets', '_guard_governed'),
+			('sessions', '_guard_governed'),
 			('outbox', '_guard_governed'),
 			('token_uses', '_guard_governed'),
 			('chron', '_guard_chron'),
 			('contexts', '_guard_chron'),
+			('session_uses', '_guard_chron'),
+			('completions', '_guard_chron'),
 			('logs', '_guard_chron')
 		) AS v (name, guard)
 	LOOP

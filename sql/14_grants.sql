@@ -54,6 +54,9 @@ GRANT EXECUTE ON FUNCTION
 	pg_catalog.claiim_check(text, text, text, text, text, jsonb),
 	pg_catalog.claiim_check_many(text, text[], text[], text, text, jsonb),
 	pg_catalog.claiim_authenticate(text, text),
+	pg_catalog.claiim_request_session(text, text[], text[], text, text, interval, integer, text),
+	pg_catalog.claiim_session_status(text, text, text),
+	pg_catalog.claiim_complete(text, text, jsonb, text),
 	pg_catalog.claiim_version()
 TO claiim_agent;
 
@@ -90,6 +93,10 @@ GRANT EXECUTE ON FUNCTION
 	claiim.bind_policy(text, text),
 	claiim.bind_baseline(text, text),
 	claiim.unbind_baseline(text),
+	claiim.propose_session(text, text[], text[], text, text, timestamptz, timestamptz, integer),
+	claiim.grant_session(text),
+	claiim.refuse_session(text, text),
+	claiim.revoke_session(text, text),
 	claiim.issue_token(text, interval, text, cidr[]),
 	claiim.rotate_token(text, interval, interval),
 	claiim.revoke_token(text, text)
@@ -111,9 +118,12 @@ GRANT SELECT ON
 	claiim.policy_versions,
 	claiim.bindings,
 	claiim.targets,
+	claiim.sessions,
+	claiim.session_uses,
 	claiim.pending_changes,
 	claiim.registry,
-	claiim.orphans
+	claiim.orphans,
+	claiim.session_registry
 TO claiim_admin, claiim_auditor;
 /* No digest: who guesses at tokens must not be able to tell that he is right. */
 GRANT SELECT (token, agent, label, networks, issued_by, issued_at, expires_at,
@@ -127,10 +137,12 @@ GRANT SELECT ON claiim.token_registry, claiim.token_uses TO claiim_admin, claiim
 GRANT SELECT ON
 	claiim.chron,
 	claiim.contexts,
+	claiim.completions,
 	claiim.outbox,
 	claiim.logs,
 	claiim.decisions,
-	claiim.acts
+	claiim.acts,
+	claiim.incomplete_actions
 TO claiim_auditor;
 GRANT EXECUTE ON FUNCTION
 	claiim.five_questions(text),
@@ -139,12 +151,14 @@ GRANT EXECUTE ON FUNCTION
 	claiim.chron_id(bigint, timestamptz)
 TO claiim_auditor;
 
-/* What row security calls runs with the reader's rights. */
+/* What row security and the views call runs with the reader's rights. */
 
 GRANT EXECUTE ON FUNCTION
 	claiim._visible_orgs(text[]),
 	claiim._governing_orgs(text[]),
-	claiim._human_of_session()
+	claiim._human_of_session(),
+	claiim._session_lapses_at(claiim.sessions),
+	claiim._session_state(claiim.sessions, bigint, timestamptz)
 TO claiim_admin, claiim_auditor;
 GRANT EXECUTE ON FUNCTION claiim._sees_orgless() TO claiim_auditor;
 

@@ -45,6 +45,9 @@ static const char *const table_names[CLAIIM_NTABLES] = {
 	[TABLE_TOKENS] = "tokens",
 	[TABLE_POLICY_VERSIONS] = "policy_versions",
 	[TABLE_SKILL_VERSIONS] = "skill_versions",
+	[TABLE_SESSIONS] = "sessions",
+	[TABLE_SESSION_USES] = "session_uses",
+	[TABLE_COMPLETIONS] = "completions",
 };
 
 static ClaiimCatalog catalog;

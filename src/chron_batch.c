@@ -10,10 +10,11 @@
  * returns the records are on disk and, where configured, on the standbys.
  * While it flushes, requests pile up and are the next batch.
  *
- * What is remembered between batches is the chain's tip.  After any error,
- * and after any change of the tables' definitions, it is read from the table
- * again; should the table then end before what was acknowledged, the batch is
- * refused rather than the gap covered.
+ * What is remembered between batches is the chain's tip, and the uses of
+ * sessions (chron_uses.c).  After any error, and after any change of the
+ * tables' definitions, both are read from the tables again; should Chron then
+ * end before what was acknowledged, the batch is refused rather than the gap
+ * covered.
  *
  * A batch that fails because of its data is tried again one request at a
  * time, so that one that cannot be recorded takes no other down with it.
@@ -95,17 +96,23 @@ static ClaiimQuery context_insert = {
  * One record
  */
 
+/* The time of a record that is made when the clock reads "now". */
+static int64
+record_time(int64 now)
+{
+	return Max(now, tip.at);
+}
+
 static void
 append(ChronInserter *inserter, const uint8 *fields, size_t len, int nfields,
-	   int64 *seq, int64 *at)
+	   int64 now, int64 *seq, int64 *at)
 {
 	uint8		buffer[256];
 	uint8		leaf[CHRON_HASH_LEN];
 	ChronEncoder enc;
-	int64		now = UNIX_US(GetCurrentTimestamp());
 
 	*seq = tip.seq + 1;
-	*at = Max(now, tip.at);
+	*at = record_time(now);
 	if (now < 0 || *at > UUIDV7_MAX_UNIX_US || *seq > CHRON_ID_MAX_SEQ)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
@@ -157,7 +164,8 @@ append_act(ChronInserter *inserter, const char *act, const char *actor,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("governance act \"%s\" is too large, or not valid UTF-8, and cannot be recorded",
 						act)));
-	append(inserter, buffer, enc.len, enc.nfields, &seq, &at);
+	append(inserter, buffer, enc.len, enc.nfields,
+		   UNIX_US(GetCurrentTimestamp()), &seq, &at);
 	pfree(buffer);
 	nacts++;
 }
@@ -284,6 +292,7 @@ know_tip(void)
 	 * table that it has locked against inserts.
 	 */
 	(void) find_all_inheritors(chron_relid, RowExclusiveLock, NULL);
+	chron_uses_forget();
 	if (!chron_find_log(my_log, &first_seq))
 	{
 		/* What a restore brings comes first; only then is this the tip. */
@@ -459,6 +468,39 @@ take_acts_flag(void)
 }
 
 /*
+ * Does what was decided still hold, at the place in Chron's order and at the
+ * very time at which it would be recorded?  If so, and it is made inside of a
+ * session, it has taken a use of that.
+ */
+static bool
+still_holds(ChronRequest *request, uint64 epoch, int64 now)
+{
+	request->at = FROM_UNIX_US(record_time(now));
+	if (request->epoch != epoch || request->at >= request->not_after)
+		return false;
+	if (request->session[0] == '\0')
+		return true;
+	request->used_up = !chron_uses_take(request->session, request->max_uses,
+										request->at);
+	return !request->used_up;
+}
+
+/*
+ * A completion, of an action that has none yet.  If it has one, the caller is
+ * told, and nobody else notices.
+ */
+static bool
+completes_action(ChronRequest *request, int64 now)
+{
+	if (completion_insert(request, tip.seq + 1, FROM_UNIX_US(record_time(now))))
+		return true;
+	request->sqlstate = ERRCODE_UNIQUE_VIOLATION;
+	strlcpy(request->message, "the action is completed already",
+			sizeof(request->message));
+	return false;
+}
+
+/*
  * Record "requests", or take a batch off the queue first if n is 0.
  */
 static void
@@ -503,15 +545,21 @@ record(ChronRequest **requests, int n)
 	for (int i = 0; i < n; i++)
 	{
 		ChronRequest *request = requests[i];
+		int64		now = UNIX_US(GetCurrentTimestamp());
 		int64		at;
 
-		if (request->epoch != epoch)
+		if (!still_holds(request, epoch, now))
 		{
 			states[i] = REQUEST_STALE;
 			continue;
 		}
+		if (request->completes != 0 && !completes_action(request, now))
+		{
+			states[i] = REQUEST_FAILED;
+			continue;
+		}
 		append(inserter, request->data, request->fields_len, request->nfields,
-			   &request->seq, &at);
+			   now, &request->seq, &at);
 		request->at = FROM_UNIX_US(at);
 		if (request->context_len > 0)
 			insert_context(request->seq, request);
@@ -519,6 +567,7 @@ record(ChronRequest **requests, int n)
 			token_use_note(request->token_id, request->at);
 		states[i] = REQUEST_RECORDED;
 	}
+	chron_uses_write();
 	chron_insert_end(inserter);
 	uses_written = token_use_due() && token_use_write();
 	durable = commit_batch();

@@ -5,8 +5,9 @@
  *
  * The writer inserts below the level of triggers (chron_store.c), so nothing
  * that SQL can do is an append; every INSERT, UPDATE, DELETE and TRUNCATE
- * that reaches this trigger is refused, by whomever.  The exceptions are the
- * writer's own INSERTs beside Chron (contexts, logs), and the INSERTs of a
+ * that reaches this trigger is refused, by whomever.  The exceptions are what
+ * the writer itself does beside Chron (INSERTs into contexts, logs and
+ * completions, and the counting of session_uses), and the INSERTs of a
  * restore, into a database where no log has been opened: what they put there
  * is judged by its hashes.
  *
@@ -42,9 +43,17 @@ PG_FUNCTION_INFO_V1(claiim_guard_chron);
 
 static object_access_hook_type prev_object_access = NULL;
 
+/* A count that the writer keeps beside Chron. */
+static bool
+is_count(Relation relation)
+{
+	return RelationGetRelid(relation) ==
+		claiim_catalog(false)->tables[TABLE_SESSION_USES];
+}
+
 /*
- * claiim._guard_chron(): trigger on claiim.chron, each of its partitions,
- * claiim.contexts and claiim.logs
+ * claiim._guard_chron(): trigger on claiim.chron, each of its partitions, and
+ * the tables beside it that are the writer's alone
  *
  * Errors: 42501, always, but for the writer and a restore.
  */
@@ -71,7 +80,11 @@ claiim_guard_chron(PG_FUNCTION_ARGS)
 		what = "INSERT into";
 	}
 	else if (TRIGGER_FIRED_BY_UPDATE(event))
+	{
+		if (claiim_am_writer && is_count(trigdata->tg_relation))
+			return PointerGetDatum(trigdata->tg_newtuple);
 		what = "UPDATE of";
+	}
 	else if (TRIGGER_FIRED_BY_DELETE(event))
 		what = "DELETE from";
 	else

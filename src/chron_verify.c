@@ -280,8 +280,13 @@ claiim_chron_id(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(id));
 }
 
-static void
-decode_id(text *id, int64 *seq, TimestampTz *at)
+/*
+ * The number and time that a record's identifier encodes.
+ *
+ * Errors: 22023 for what is not a Chron id.
+ */
+void
+claiim_decode_chron_id(text *id, int64 *seq, TimestampTz *at)
 {
 	int64		unix_us;
 	const char *why;
@@ -312,7 +317,7 @@ claiim_chron_key(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	decode_id(PG_GETARG_TEXT_PP(0), &seq, &at);
+	claiim_decode_chron_id(PG_GETARG_TEXT_PP(0), &seq, &at);
 	values[0] = Int64GetDatum(seq);
 	values[1] = TimestampTzGetDatum(at);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
@@ -342,7 +347,7 @@ claiim_record_bytes(PG_FUNCTION_ARGS)
 	int64		seq;
 	TimestampTz at;
 
-	decode_id(PG_GETARG_TEXT_PP(0), &seq, &at);
+	claiim_decode_chron_id(PG_GETARG_TEXT_PP(0), &seq, &at);
 	claiim_owner_begin(&scope, true);
 	values[0] = Int64GetDatum(seq);
 	values[1] = TimestampTzGetDatum(at);

@@ -36,6 +36,9 @@
 #define CLAIIM_MAX_SESSION	TYPEID_MAX_LEN
 #define CLAIIM_MAX_CONTEXT	8192
 
+/* ses_ and 26 characters */
+#define CLAIIM_SESSION_ID_LEN (3 + 1 + TYPEID_SUFFIX_LEN)
+
 /* guc.c */
 extern char *claiim_token_secret_file;
 extern int	claiim_max_databases;
@@ -176,6 +179,9 @@ typedef enum ClaiimTable
 	TABLE_TOKENS,
 	TABLE_POLICY_VERSIONS,
 	TABLE_SKILL_VERSIONS,
+	TABLE_SESSIONS,
+	TABLE_SESSION_USES,
+	TABLE_COMPLETIONS,
 	CLAIIM_NTABLES
 } ClaiimTable;
 
@@ -252,6 +258,12 @@ typedef struct TokenEntry
 	bool		elsewhere;		/* not valid from where our client is */
 } TokenEntry;
 
+typedef struct SessionEntry
+{
+	NamedSession session;
+	struct SessionEntry *next;
+} SessionEntry;
+
 typedef struct AgentEntry
 {
 	char		agent[CLAIIM_MAX_AGENT + 1];	/* hash key */
@@ -268,12 +280,24 @@ typedef struct AgentEntry
 	int			nbaselines;
 	NamedPolicy *baselines;
 	char	   *baseline_names; /* NULL: none */
+	int			nsessions;		/* granted, and not over when they were read */
+	NamedSession *sessions;
+	SessionEntry *other_sessions;	/* others that were passed and found */
 } AgentEntry;
 
 extern void directory_forget(void);
 extern AgentEntry *directory_agent(const char *agent, uint64 epoch);
 extern const TokenEntry *directory_token(const char *token_id);
 extern const char *directory_target_org(const char *target, size_t len);
+extern const NamedSession *directory_session(AgentEntry *entry,
+											 const char *session);
+extern void directory_session_used_up(AgentEntry *entry, const char *session);
+
+/* session.c */
+extern int	session_load_open(const char *agent, MemoryContext context,
+							  NamedSession **sessions);
+extern bool session_load(const char *session, const char *org,
+						 MemoryContext context, NamedSession *loaded);
 
 /* policy_store.c */
 extern void policy_store_trim(void);
@@ -304,6 +328,7 @@ typedef struct Question
 } Question;
 
 struct FunctionCallInfoBaseData;
+extern char *question_json(Datum jsonb, const char *what, size_t *len);
 extern void question_read_one(struct FunctionCallInfoBaseData *fcinfo,
 							  Question *question);
 extern void question_read_many(struct FunctionCallInfoBaseData *fcinfo,
@@ -322,12 +347,14 @@ typedef struct Identity
 	IdentityResult result;
 	const char *auth;			/* "role", "token", "transaction"; NULL: not */
 	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];	/* the one shown, or "" */
+	TimestampTz not_after;		/* when it is proved no more; DT_NOEND: never */
 } Identity;
 
 extern void claiim_identity_init(void);
 extern void identity_prove(const AgentEntry *entry, const char *agent,
 						   const char *token, size_t token_len,
-						   Identity *identity);
+						   TimestampTz now, Identity *identity);
+extern void identity_require(Identity *identity);
 extern const char *claiim_session_user_name(void);
 
 /* governance.c */
@@ -364,15 +391,21 @@ struct ChronRequest
 	pg_atomic_uint32 state;
 	int			index;
 	int			next;			/* in the free list or the queue; -1: none */
-	bool		allow;
+	bool		allow;			/* holds only under the following */
 	int			reason;			/* stats_reason() of its reason code */
 	TimestampTz asked_at;
 	uint64		epoch;
+	TimestampTz not_after;		/* at and after it it is stale; DT_NOEND: never */
+	int64		max_uses;		/* of the session, 0: any number */
+	char		session[CLAIIM_SESSION_ID_LEN + 1]; /* takes a use of it; "": none */
+	int64		completes;		/* the decision whose action it completes, or 0 */
+	char		completion[12]; /* what became of that */
 	PGPROC	   *owner;
 
 	/* The result. */
 	int64		seq;
-	TimestampTz at;
+	TimestampTz at;				/* if STALE, when it was found to be */
+	bool		used_up;		/* STALE, because the session has no use left */
 	int			sqlstate;
 	char		message[256];
 
@@ -409,6 +442,12 @@ extern int	stats_reason(const char *code);
 extern void stats_batch(ClaiimStats *stats, int n, ChronRequest **requests,
 						const RequestState *states, int acts, int64 commit_us);
 extern void stats_verified(bool ok, int64 last_seq);
+/* chron_request.c: what is asked to be recorded */
+extern void chron_request_start(ChronRequest *request, ChronEncoder *enc);
+extern void chron_request_context(ChronRequest *request, ChronEncoder *enc,
+								  const char *context, size_t len);
+extern void chron_request_end(ChronRequest *request, const ChronEncoder *enc,
+							  const char *context, size_t len);
 
 /* chron_launch.c: starting, stopping and keeping away the writer */
 extern void chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline);
@@ -430,6 +469,17 @@ extern long token_use_wait(long ms);
 extern bool token_use_write(void);
 extern void token_use_forget(void);
 extern void token_use_stop(void);
+/* chron_uses.c: what the writer counts */
+extern void chron_uses_forget(void);
+extern bool chron_uses_take(const char *session, int64 max_uses, TimestampTz at);
+extern void chron_uses_write(void);
+
+/* completion.c */
+extern bool completion_insert(const ChronRequest *request, int64 seq,
+							  TimestampTz at);
+
+/* chron_verify.c */
+extern void claiim_decode_chron_id(text *id, int64 *seq, TimestampTz *at);
 
 /* chron_writer.c */
 extern bool claiim_am_writer;

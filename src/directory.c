@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * directory.c
- *	  What is known of agents: organization, anchor, bound versions, tokens.
+ *	  What is known of agents: organization, anchor, bound versions, tokens,
+ *	  sessions.
  *
  * Cached per backend in one memory context that is thrown away whole.  What
  * is cached is tagged with the epoch that was current before it was read;
@@ -296,6 +297,8 @@ load_agent(const char *agent, AgentEntry *entry)
 		load_skills(entry, declared);
 	}
 	load_baselines(entry);
+	entry->nsessions = session_load_open(agent, directory_context,
+										 &entry->sessions);
 	return true;
 }
 
@@ -458,6 +461,54 @@ directory_token(const char *token_id)
 	}
 	claiim_owner_end(&scope);
 	return token;
+}
+
+/*
+ * A session of the agent's organization by its identifier; NULL if there is
+ * none.  Like an unknown agent, an unknown session is not cached: it may be
+ * asked for at any time, which does not move the epoch.
+ */
+const NamedSession *
+directory_session(AgentEntry *entry, const char *session)
+{
+	SessionEntry *other;
+	OwnerScope	scope;
+	NamedSession loaded;
+	bool		found;
+
+	for (int i = 0; i < entry->nsessions; i++)
+		if (strcmp(entry->sessions[i].name, session) == 0)
+			return &entry->sessions[i];
+	for (other = entry->other_sessions; other != NULL; other = other->next)
+		if (strcmp(other->session.name, session) == 0)
+			return &other->session;
+
+	claiim_owner_begin(&scope, true);
+	found = session_load(session, entry->org, directory_context, &loaded);
+	claiim_owner_end(&scope);
+	if (!found)
+		return NULL;
+	other = MemoryContextAlloc(directory_context, sizeof(SessionEntry));
+	other->session = loaded;
+	other->next = entry->other_sessions;
+	entry->other_sessions = other;
+	return &other->session;
+}
+
+/*
+ * The writer says that a session has no use left, which it will never have
+ * again.
+ */
+void
+directory_session_used_up(AgentEntry *entry, const char *session)
+{
+	for (int i = 0; i < entry->nsessions; i++)
+		if (strcmp(entry->sessions[i].name, session) == 0)
+			entry->sessions[i].used_up = true;
+	for (SessionEntry *other = entry->other_sessions; other != NULL;
+		 other = other->next)
+		if (strcmp(other->session.name, session) == 0)
+			other->session.used_up = true;
 }
 
 /*

@@ -33,9 +33,11 @@ PG_FUNCTION_INFO_V1(claiim_check_many);
 /* Who asks, as of one round. */
 typedef struct Asker
 {
+	TimestampTz now;			/* never before that of the round before */
 	uint64		epoch;
 	AgentEntry *entry;			/* NULL: unknown agent */
 	Identity	identity;
+	const NamedSession *passed; /* NULL: none, or of nobody here */
 } Asker;
 
 /* What is answered to one item, beside what the asker says. */
@@ -43,6 +45,7 @@ typedef struct Verdict
 {
 	Decision	decision;
 	const char *skill;			/* as recorded: the one that covers, or all */
+	const char *session;		/* as passed, or found */
 } Verdict;
 
 #define NCOLUMNS 12
@@ -61,9 +64,15 @@ look_up_asker(const Question *question, ClaiimDatabase *db, Asker *asker)
 {
 	asker->epoch = pg_atomic_read_u64(&db->epoch);
 	pg_memory_barrier();
+	asker->now = Max(asker->now, GetCurrentTimestamp());
 	asker->entry = directory_agent(question->agent, asker->epoch);
 	identity_prove(asker->entry, question->agent, question->token,
-				   question->token_len, &asker->identity);
+				   question->token_len, asker->now, &asker->identity);
+
+	/* For a stranger nothing is read. */
+	asker->passed = NULL;
+	if (question->session != NULL && asker->identity.result == IDENTITY_OK)
+		asker->passed = directory_session(asker->entry, question->session);
 }
 
 static void
@@ -81,7 +90,7 @@ decide(const Question *question, const Asked *item, const Asker *asker,
 	input.target = item->target;
 	input.target_len = item->target_len;
 	input.session = question->session;
-	input.session_fits = false; /* there are no approved sessions yet */
+	input.now = asker->now;
 	if (entry != NULL)
 	{
 		input.agent_status = entry->status;
@@ -96,8 +105,14 @@ decide(const Question *question, const Asked *item, const Asker *asker,
 		input.skills = entry->skills;
 		input.nbaselines = entry->nbaselines;
 		input.baselines = entry->baselines;
+		input.passed = asker->passed;
+		input.nsessions = entry->nsessions;
+		input.sessions = entry->sessions;
 	}
 	policy_decide(&input, &verdict->decision);
+	verdict->session = question->session;
+	if (verdict->decision.session != NULL)
+		verdict->session = verdict->decision.session->name;
 
 	verdict->skill = verdict->decision.skill;
 	if (verdict->skill == NULL && entry != NULL)
@@ -114,19 +129,26 @@ encode(const Question *question, const Asked *item, const Asker *asker,
 {
 	const AgentEntry *entry = asker->entry;
 	const Decision *decision = &verdict->decision;
+	const NamedSession *session = decision->session;
 	ChronEncoder enc;
-	uint8		digest[CHRON_HASH_LEN];
 
+	chron_request_start(request, &enc);
 	request->allow = decision->allow;
 	request->reason = stats_reason(decision->reason_code);
 	request->asked_at = asked_at;
 	request->epoch = asker->epoch;
-	request->context_len = 0;
 	strlcpy(request->token_id,
 			asker->identity.result == IDENTITY_OK ? asker->identity.token_id : "",
 			sizeof(request->token_id));
+	if (asker->identity.result == IDENTITY_OK)
+		request->not_after = asker->identity.not_after;
+	if (session != NULL && decision->allow)
+	{
+		strlcpy(request->session, session->name, sizeof(request->session));
+		request->max_uses = session->max_uses;
+		request->not_after = Min(request->not_after, session->valid_until);
+	}
 
-	chron_encode_start(&enc, request->data, sizeof(request->data));
 	chron_encode_text(&enc, CHRON_FIELD_KIND, "decision");
 	chron_encode_text(&enc, CHRON_FIELD_OUTCOME, decision->allow ? "ALLOW" : "DENY");
 	chron_encode_text(&enc, CHRON_FIELD_AGENT, question->agent);
@@ -145,37 +167,18 @@ encode(const Question *question, const Asked *item, const Asker *asker,
 		chron_encode_text(&enc, CHRON_FIELD_RULE, decision->rule);
 	chron_encode_text(&enc, CHRON_FIELD_REASON_CODE, decision->reason_code);
 	chron_encode_text(&enc, CHRON_FIELD_REASON, decision->reason);
-	chron_encode_text(&enc, CHRON_FIELD_SESSION, question->session);
+	chron_encode_text(&enc, CHRON_FIELD_SESSION, verdict->session);
+	chron_encode_text(&enc, CHRON_FIELD_APPROVED_BY,
+					  session ? session->approved_by : NULL);
 	chron_encode_text(&enc, CHRON_FIELD_AUTH, asker->identity.auth);
 	if (asker->identity.token_id[0])
 		chron_encode_text(&enc, CHRON_FIELD_TOKEN, asker->identity.token_id);
 	chron_encode_text(&enc, CHRON_FIELD_DB_USER, claiim_session_user_name());
 	chron_encode_text(&enc, CHRON_FIELD_CLIENT, claiim_client_address());
-	if (question->context != NULL)
-	{
-		if (!pg_strong_random(request->salt, CHRON_SALT_LEN) ||
-			!chron_context_digest(request->salt,
-								  (const uint8 *) question->context,
-								  question->context_len, digest))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not compute the digest of the context")));
-		chron_encode_bytes(&enc, CHRON_FIELD_CONTEXT_DIGEST, digest,
-						   CHRON_HASH_LEN);
-	}
-	if (enc.failed ||
-		enc.len + question->context_len > sizeof(request->data))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the decision is too large, or not valid UTF-8, and cannot be recorded")));
-	request->nfields = enc.nfields;
-	request->fields_len = enc.len;
-	if (question->context != NULL)
-	{
-		memcpy(request->data + enc.len, question->context,
-			   question->context_len);
-		request->context_len = question->context_len;
-	}
+	chron_request_context(request, &enc, question->context,
+						  question->context_len);
+	chron_request_end(request, &enc, question->context,
+					  question->context_len);
 }
 
 static void
@@ -248,7 +251,7 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
 	texts[7] = entry && entry->policy ? entry->policy->name : NULL;
 	texts[8] = skill;
 	texts[9] = entry ? entry->baseline_names : NULL;
-	texts[10] = question->session;
+	texts[10] = verdict->session;
 
 	for (int i = 0; i < NCOLUMNS - 1; i++)
 	{
@@ -261,13 +264,26 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
 }
 
 /*
+ * The writer did not take an ALLOW.  Remember why, so that the next round
+ * cannot come to the same: governance has moved on, which the epoch says; or
+ * a time has come; or a session has no use left.
+ */
+static void
+learn(Asker *asker, const Verdict *verdict, const ChronRequest *request)
+{
+	asker->now = Max(asker->now, request->at);
+	if (request->used_up)
+		directory_session_used_up(asker->entry, verdict->decision.session->name);
+}
+
+/*
  * One round: decide what is not yet answered, record it, and fill in the
- * answers.  True if nothing is left; a decision under a state that is no
- * longer the latest is, and has to be made again.
+ * answers.  True if nothing is left; a decision that does not hold any more is,
+ * and has to be made again.
  */
 static bool
 round_of_decisions(ClaiimDatabase *db, const Question *question,
-				   TimestampTz asked_at, HeapTuple *answers)
+				   TimestampTz asked_at, Asker *asker, HeapTuple *answers)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(asked_at,
 													   claiim_queue_timeout);
@@ -277,14 +293,13 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 	int		   *left = palloc(sizeof(int) * n);
 	int			nleft = 0;
 	volatile bool done = true;
-	Asker		asker;
 
-	look_up_asker(question, db, &asker);
+	look_up_asker(question, db, asker);
 	for (int i = 0; i < n; i++)
 	{
 		if (answers[i] != NULL)
 			continue;
-		decide(question, &question->items[i], &asker, &verdicts[nleft]);
+		decide(question, &question->items[i], asker, &verdicts[nleft]);
 		left[nleft++] = i;
 	}
 
@@ -297,7 +312,7 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 	PG_TRY();
 	{
 		for (int i = 0; i < nleft; i++)
-			encode(question, &question->items[left[i]], &asker, &verdicts[i],
+			encode(question, &question->items[left[i]], asker, &verdicts[i],
 				   asked_at, requests[i]);
 		chron_queue_push(db, nleft, requests);
 		chron_queue_wait(db, nleft, requests, deadline);
@@ -308,10 +323,13 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 			if (state == REQUEST_FAILED)
 				raise_failure(requests[i]);
 			if (state == REQUEST_RECORDED)
-				answers[left[i]] = answer(question, &asker, &verdicts[i],
+				answers[left[i]] = answer(question, asker, &verdicts[i],
 										  requests[i]);
 			else
+			{
+				learn(asker, &verdicts[i], requests[i]);
 				done = false;
+			}
 		}
 	}
 	PG_FINALLY();
@@ -336,10 +354,11 @@ answer_all(const Question *question)
 	ClaiimDatabase *db = claiim_my_database();
 	TimestampTz asked_at = GetCurrentTimestamp();
 	HeapTuple  *answers = palloc0(sizeof(HeapTuple) * Max(question->nitems, 1));
+	Asker		asker = {0};
 
 	if (question->nitems > 0)
 	{
-		while (!round_of_decisions(db, question, asked_at, answers))
+		while (!round_of_decisions(db, question, asked_at, &asker, answers))
 			CHECK_FOR_INTERRUPTS();
 	}
 	return answers;

@@ -84,13 +84,13 @@ claiim_session_user_name(void)
 
 /* What a token that is the right one proves. */
 static IdentityResult
-token_state(const TokenEntry *token, const char *agent)
+token_state(const TokenEntry *token, const char *agent, TimestampTz now)
 {
 	if (strcmp(token->agent, agent) != 0)
 		return IDENTITY_TOKEN_OTHER_AGENT;
 	if (token->revoked)
 		return IDENTITY_TOKEN_REVOKED;
-	if (token->expires_at <= GetCurrentTimestamp())
+	if (token->expires_at <= now)
 		return IDENTITY_TOKEN_EXPIRED;
 	if (token->elsewhere)
 		return IDENTITY_TOKEN_NETWORK;
@@ -99,7 +99,7 @@ token_state(const TokenEntry *token, const char *agent)
 
 static IdentityResult
 prove_by_token(const char *agent, const char *token, size_t len,
-			   Identity *identity)
+			   TimestampTz now, Identity *identity)
 {
 	char		token_id[CLAIIM_TOKEN_ID_LEN + 1];
 	uint8		digest[CLAIIM_DIGEST_LEN];
@@ -111,23 +111,27 @@ prove_by_token(const char *agent, const char *token, size_t len,
 	known = directory_token(token_id);
 	if (known == NULL || !claiim_digest_equal(known->digest, digest))
 		return IDENTITY_TOKEN_INVALID;
+	identity->not_after = known->expires_at;
 	strlcpy(identity->token_id, token_id, sizeof(identity->token_id));
-	return token_state(known, agent);
+	return token_state(known, agent, now);
 }
 
 static IdentityResult
-prove_by_transaction(const char *agent, Identity *identity)
+prove_by_transaction(const char *agent, TimestampTz now, Identity *identity)
 {
 	const TokenEntry *known = directory_token(authenticated_token);
 
 	strlcpy(identity->token_id, authenticated_token,
 			sizeof(identity->token_id));
-	return known ? token_state(known, agent) : IDENTITY_TOKEN_INVALID;
+	if (known == NULL)
+		return IDENTITY_TOKEN_INVALID;
+	identity->not_after = known->expires_at;
+	return token_state(known, agent, now);
 }
 
 /*
  * Prove that the caller is "agent".  entry: from the directory, or NULL if
- * there is no such agent.  token: as passed, or NULL.
+ * there is no such agent.  token: as passed, or NULL.  now: when that is.
  *
  * That there is no such agent is looked at last: a token is digested, looked
  * up and compared all the same, so that the time which that takes (and an
@@ -135,20 +139,21 @@ prove_by_transaction(const char *agent, Identity *identity)
  */
 void
 identity_prove(const AgentEntry *entry, const char *agent, const char *token,
-			   size_t token_len, Identity *identity)
+			   size_t token_len, TimestampTz now, Identity *identity)
 {
 	const char *auth;
 
 	identity->token_id[0] = '\0';
+	identity->not_after = DT_NOEND;
 	if (token != NULL)
 	{
 		auth = "token";
-		identity->result = prove_by_token(agent, token, token_len, identity);
+		identity->result = prove_by_token(agent, token, token_len, now, identity);
 	}
 	else if (strcmp(authenticated_agent, agent) == 0)
 	{
 		auth = "transaction";
-		identity->result = prove_by_transaction(agent, identity);
+		identity->result = prove_by_transaction(agent, now, identity);
 	}
 	else
 	{
@@ -160,6 +165,19 @@ identity_prove(const AgentEntry *entry, const char *agent, const char *token,
 	if (entry == NULL)
 		identity->result = IDENTITY_AGENT_UNKNOWN;
 	identity->auth = identity->result == IDENTITY_OK ? auth : NULL;
+}
+
+/*
+ * Raises 28000 unless the identity is proved.  One message for all causes, so
+ * that it tells nothing apart.
+ */
+void
+identity_require(Identity *identity)
+{
+	if (identity->result != IDENTITY_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("authentication of the agent failed")));
 }
 
 /*
@@ -199,11 +217,9 @@ claiim_authenticate(PG_FUNCTION_ARGS)
 	forget();
 	db = claiim_my_database();
 	entry = directory_agent(agent, pg_atomic_read_u64(&db->epoch));
-	identity_prove(entry, agent, token, token_len, &identity);
-	if (identity.result != IDENTITY_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("authentication of the agent failed")));
+	identity_prove(entry, agent, token, token_len, GetCurrentTimestamp(),
+				   &identity);
+	identity_require(&identity);
 
 	strlcpy(authenticated_agent, agent, sizeof(authenticated_agent));
 	strlcpy(authenticated_token, identity.token_id,

@@ -11,6 +11,7 @@
  *	  policy_compile.c	document to an immutable program
  *	  policy_publish.c	what must hold before a version is published
  *	  policy_eval.c		one program, evaluated: pure, no allocation
+ *	  policy_session.c	approved sessions: does one fit, and if not, why
  *	  policy_decide.c	the whole decision: pure, no SPI, no globals
  *
  * What these share among themselves is in policy_private.h.
@@ -232,6 +233,66 @@ extern bool skill_covers(const SkillProgram *skill,
 						 const char *action, size_t action_len);
 
 /*
+ * policy_session.c
+ *
+ * Approved sessions.  Times are microseconds, all of one clock.
+ */
+typedef enum SessionStatus
+{
+	SESSION_STATUS_REQUESTED,
+	SESSION_STATUS_GRANTED,
+	SESSION_STATUS_REFUSED,
+	SESSION_STATUS_REVOKED
+} SessionStatus;
+
+typedef struct NamedSession
+{
+	const char *name;			/* its identifier: ses_... */
+	const char *agent;			/* whose it is */
+	SessionStatus status;
+	int64_t		lapses_at;		/* a request nobody decides is over then */
+	int64_t		valid_from;		/* granted: open from here ... */
+	int64_t		valid_until;	/* ... until before this */
+	int64_t		max_uses;		/* 0: any number */
+	bool		used_up;		/* as far as is known */
+	const char *approved_by;	/* these humans, comma separated; NULL: none */
+	int			nactions;
+	const char *const *actions; /* patterns */
+	int			ntargets;
+	const char *const *targets; /* patterns */
+} NamedSession;
+
+typedef enum SessionFit
+{
+	SESSION_FITS,
+	SESSION_UNKNOWN,			/* there is none */
+	SESSION_OTHER_AGENT,		/* another agent's of the organization */
+	SESSION_PENDING,			/* nobody has decided about it yet */
+	SESSION_LAPSED,				/* nobody has, and nobody can any more */
+	SESSION_REFUSED,
+	SESSION_REVOKED,
+	SESSION_NOT_STARTED,
+	SESSION_EXPIRED,
+	SESSION_USED_UP,
+	SESSION_OTHER_ACTION,
+	SESSION_OTHER_TARGET
+} SessionFit;
+
+/* Of a session, or of NULL: does it fit?  If not, the first reason. */
+extern SessionFit session_fit(const NamedSession *session, const char *agent,
+							  int64_t now,
+							  const char *action, size_t action_len,
+							  const char *target, size_t target_len);
+/* It is the agent's own, approved, and open; for this action or another. */
+extern bool session_is_open(SessionFit fit);
+/* How many fit: 0, 1, or 2 for more than one; *found is the only one, or NULL. */
+extern int	session_find(const NamedSession *sessions, int nsessions,
+						 const char *agent, int64_t now,
+						 const char *action, size_t action_len,
+						 const char *target, size_t target_len,
+						 const NamedSession **found);
+
+/*
  * policy_decide.c
  *
  * The whole decision, in the order of doc/decisions.md.  Everything the gate
@@ -279,7 +340,7 @@ typedef struct DecisionInput
 	const char *target;
 	size_t		target_len;
 	const char *session;		/* as passed, or NULL */
-	bool		session_fits;	/* it is approved, open, and fits the call */
+	int64_t		now;			/* for sessions, in microseconds */
 
 	/* The rest counts only where identity is IDENTITY_OK. */
 	AgentStatus agent_status;
@@ -293,6 +354,9 @@ typedef struct DecisionInput
 	const NamedSkill *skills;
 	int			nbaselines;		/* outermost organization first */
 	const NamedPolicy *baselines;
+	const NamedSession *passed; /* "session", if the organization has it */
+	int			nsessions;		/* among which one is found if none is passed */
+	const NamedSession *sessions;
 } DecisionInput;
 
 typedef struct Decision
@@ -303,6 +367,8 @@ typedef struct Decision
 	char		rule[384];		/* "allow:4 deploy:staging", or ""; what does not
 								 * fit is cut, between characters, with "..." */
 	const char *skill;			/* the skill that covers the action, or NULL */
+	const NamedSession *session;	/* the open one, passed or found, that it was
+									 * made inside of; or NULL */
 } Decision;
 
 extern void policy_decide(const DecisionInput *input, Decision *decision);

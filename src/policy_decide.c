@@ -279,6 +279,75 @@ baselines_allow(const DecisionInput *input, bool has_session,
 	return true;
 }
 
+/* A session was passed, and does not fit. */
+static bool
+deny_session(const DecisionInput *input, Decision *decision, SessionFit fit)
+{
+	const char *session = input->session;
+
+	switch (fit)
+	{
+		case SESSION_FITS:
+		case SESSION_UNKNOWN:
+			break;
+		case SESSION_OTHER_AGENT:
+			return deny(decision, "session_other_agent", "session", session,
+						"session is another agent's");
+		case SESSION_PENDING:
+			return deny(decision, "session_pending", "session", session,
+						"session waits for approval");
+		case SESSION_LAPSED:
+			return deny(decision, "session_expired", "session", session,
+						"request for a session has lapsed");
+		case SESSION_REFUSED:
+			return deny(decision, "session_revoked", "session", session,
+						"session was refused");
+		case SESSION_REVOKED:
+			return deny(decision, "session_revoked", "session", session,
+						"session was revoked");
+		case SESSION_NOT_STARTED:
+			return deny(decision, "session_not_started", "session", session,
+						"session has not begun");
+		case SESSION_EXPIRED:
+			return deny(decision, "session_expired", "session", session,
+						"session has expired");
+		case SESSION_USED_UP:
+			return deny(decision, "session_used_up", "session", session,
+						"session has no use left");
+		case SESSION_OTHER_ACTION:
+			return deny(decision, "session_other_action", "session", session,
+						"session is for other actions");
+		case SESSION_OTHER_TARGET:
+			return deny(decision, "session_other_target", "session", session,
+						"session is for other targets");
+	}
+	return deny(decision, "session_unknown", "session", session,
+				"no such session");
+}
+
+/*
+ * A session is needed, and none was passed.  If exactly one of the agent's
+ * fits, that is it.
+ */
+static bool
+find_session(const DecisionInput *input, Decision *decision,
+			 const char *source, const char *name)
+{
+	int			nfound = session_find(input->sessions, input->nsessions,
+									  input->agent, input->now,
+									  input->action, input->action_len,
+									  input->target, input->target_len,
+									  &decision->session);
+
+	if (nfound > 1)
+		return deny(decision, "session_ambiguous", source, name,
+					"several approved sessions fit, and none was passed");
+	if (nfound == 0)
+		return deny(decision, verdict_reason_code(POLICY_SESSION_REQUIRED),
+					source, name, policy_verdict_text(POLICY_SESSION_REQUIRED));
+	return true;
+}
+
 /*
  * Everything, from identity to session.  Fills in *decision; true if every
  * step says yes.
@@ -286,13 +355,23 @@ baselines_allow(const DecisionInput *input, bool has_session,
 static bool
 decide(const DecisionInput *input, Decision *decision)
 {
-	bool		has_session = input->session != NULL && input->session_fits;
+	SessionFit	fit = SESSION_UNKNOWN;
+	bool		has_session;
 	const NamedPolicy *session_from = NULL;
 	const PolicyEntry *session_entry = NULL;
 	PolicyVerdict verdict = {POLICY_NOT_IN_ALLOW_LIST, NULL};
 
-	if (!identity_holds(input, decision) ||
-		!agent_is_accountable(input, decision) ||
+	if (!identity_holds(input, decision))
+		return false;
+	if (input->session != NULL)
+		fit = session_fit(input->passed, input->agent, input->now,
+						  input->action, input->action_len,
+						  input->target, input->target_len);
+	has_session = fit == SESSION_FITS;
+	if (session_is_open(fit))
+		decision->session = input->passed;
+
+	if (!agent_is_accountable(input, decision) ||
 		!target_is_inside(input, decision))
 		return false;
 	if (input->policy == NULL)
@@ -318,19 +397,28 @@ decide(const DecisionInput *input, Decision *decision)
 
 	/* A session that does not fit is not overlooked where none is needed. */
 	if (input->session != NULL && !has_session)
-		return deny(decision, "session_unknown", "session", input->session,
-					"no such session");
+		return deny_session(input, decision, fit);
 	if (session_from != NULL)
 	{
-		set_baseline_rule(decision, session_from, session_entry);
-		return deny(decision, "session_required", "baseline",
-					session_from->name,
-					policy_verdict_text(POLICY_SESSION_REQUIRED));
+		if (!find_session(input, decision, "baseline", session_from->name))
+		{
+			set_baseline_rule(decision, session_from, session_entry);
+			return false;
+		}
 	}
+	else if (verdict.code == POLICY_SESSION_REQUIRED &&
+			 !find_session(input, decision, "policy", input->policy->name))
+	{
+		policy_append_rule(decision->rule, sizeof(decision->rule),
+						   verdict.entry);
+		return false;
+	}
+
+	/* Inside of a session what required one allows. */
 	policy_append_rule(decision->rule, sizeof(decision->rule), verdict.entry);
-	set_reason(decision, verdict_reason_code(verdict.code), "policy",
-			   input->policy->name, policy_verdict_text(verdict.code));
-	return verdict.code == POLICY_ALLOWED;
+	set_reason(decision, verdict_reason_code(POLICY_ALLOWED), "policy",
+			   input->policy->name, policy_verdict_text(POLICY_ALLOWED));
+	return true;
 }
 
 void

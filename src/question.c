@@ -54,11 +54,11 @@ check_item(const Asked *item)
 }
 
 static claiim_noreturn void
-context_too_large(void)
+json_too_large(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("context is too large"),
+			 errmsg("%s is too large", what),
 			 errdetail("At most %d bytes of JSON text are accepted.",
 					   CLAIIM_MAX_CONTEXT)));
 }
@@ -68,9 +68,9 @@ context_too_large(void)
  * of a few bytes, such as 1e100000, is a text of a hundred thousand.
  */
 static void
-check_context_size(Jsonb *context)
+check_json_size(Jsonb *json, const char *what)
 {
-	JsonbIterator *it = JsonbIteratorInit(&context->root);
+	JsonbIterator *it = JsonbIteratorInit(&json->root);
 	JsonbIteratorToken token;
 	JsonbValue	value;
 	size_t		size = 0;
@@ -90,8 +90,32 @@ check_context_size(Jsonb *context)
 			pfree(number);
 		}
 		if (size > CLAIIM_MAX_CONTEXT)
-			context_too_large();
+			json_too_large(what);
 	}
+}
+
+/*
+ * The text of a JSON value that is to be kept beside a record.
+ *
+ * Errors: 54000 if it is too large; 22023 if a token stands in it.
+ */
+char *
+question_json(Datum jsonb, const char *what, size_t *len)
+{
+	Jsonb	   *json = DatumGetJsonbP(jsonb);
+	char	   *value;
+
+	check_json_size(json, what);
+	value = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	*len = strlen(value);
+	if (*len > CLAIIM_MAX_CONTEXT)
+		json_too_large(what);
+	if (claiim_has_token(value, *len))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s contains a token", what),
+				 errhint("Pass it as the argument \"token\"; everything else is recorded as it is.")));
+	return value;
 }
 
 /* The arguments that both functions have in the same places. */
@@ -116,21 +140,8 @@ read_common(FunctionCallInfo fcinfo, Question *question)
 		question->session = claiim_text_arg(PG_GETARG_TEXT_PP(4), "session",
 											CLAIIM_MAX_SESSION, &session_len);
 	if (!PG_ARGISNULL(5))
-	{
-		Jsonb	   *context = PG_GETARG_JSONB_P(5);
-
-		check_context_size(context);
-		question->context = JsonbToCString(NULL, &context->root,
-										   VARSIZE(context));
-		question->context_len = strlen(question->context);
-		if (question->context_len > CLAIIM_MAX_CONTEXT)
-			context_too_large();
-		if (claiim_has_token(question->context, question->context_len))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("context contains a token"),
-					 errhint("Pass it as the argument \"token\"; everything else is recorded as it is.")));
-	}
+		question->context = question_json(PG_GETARG_DATUM(5), "context",
+										  &question->context_len);
 }
 
 /* The arguments of claiim_check. */

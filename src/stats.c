@@ -138,6 +138,11 @@ stats_batch(ClaiimStats *stats, int n, ChronRequest **requests,
 			add(&stats->failed, 1);
 		if (states[i] != REQUEST_RECORDED)
 			continue;
+		if (request->completes != 0)
+		{
+			acts++;
+			continue;
+		}
 		recorded++;
 		add(request->allow ? &stats->allowed : &stats->denied, 1);
 		add(&stats->reasons[request->reason], 1);

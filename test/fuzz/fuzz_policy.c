@@ -79,6 +79,12 @@ check_decision(const PolicyProgram *program, const SkillProgram *skill,
 {
 	NamedPolicy named = {"p-v1", program};
 	NamedSkill	named_skill = {"s-v1", true, skill};
+	static const char *const everything[] = {"**"};
+	NamedSession granted = {
+		.name = "ses_1", .agent = "a", .status = SESSION_STATUS_GRANTED,
+		.valid_until = 1, .nactions = 1, .actions = everything,
+		.ntargets = 1, .targets = everything
+	};
 	DecisionInput input;
 	Decision	decision;
 	PolicyVerdict verdict = policy_eval(program, action, strlen(action),
@@ -95,8 +101,8 @@ check_decision(const PolicyProgram *program, const SkillProgram *skill,
 	input.action_len = strlen(action);
 	input.target = target;
 	input.target_len = strlen(target);
-	input.session = session ? "ses_1" : NULL;
-	input.session_fits = session;
+	input.session = session ? granted.name : NULL;
+	input.passed = session ? &granted : NULL;
 	input.policy = &named;
 	input.nskills = 1;
 	input.skills = &named_skill;
@@ -105,6 +111,17 @@ check_decision(const PolicyProgram *program, const SkillProgram *skill,
 	MUST(is_text(decision.rule, sizeof(decision.rule)));
 	MUST(decision.allow == (verdict.code == POLICY_ALLOWED));
 	MUST(decision.allow == (strcmp(decision.reason_code, "allowed") == 0));
+
+	/* One that is found is as good as one that is passed. */
+	if (session)
+	{
+		input.session = NULL;
+		input.passed = NULL;
+		input.nsessions = 1;
+		input.sessions = &granted;
+		policy_decide(&input, &decision);
+		MUST(decision.allow == (verdict.code == POLICY_ALLOWED));
+	}
 
 	/* A baseline can take away, and never add. */
 	input.nbaselines = 1;

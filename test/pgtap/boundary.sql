@@ -57,6 +57,10 @@ INSERT INTO names VALUES
 	('claiim_authenticate', 'agent', 't_north_bot', '28000', $$claiim_authenticate(%L, 'x')$$, 'south-bot', 'south-xxx'),
 	('revoke_token', 'token_id', 't_north_adm', '42501', $$claiim.revoke_token(%L, 'x')$$, current_setting('south.token'), 'ctk_00000000000000000000000000'),
 	('rotate_token', 'token_id', 't_north_adm', '42501', $$claiim.rotate_token(%L)$$, current_setting('south.token'), 'ctk_00000000000000000000000000'),
+	('propose_session', 'agent', 't_north_adm', '42501', $$claiim.propose_session(%L, '{a:b}', '{c}', 'x', valid_until => now() + interval '1 hour')$$, 'south-bot', 'south-xxx'),
+	('grant_session', 'session', 't_north_adm', '42501', 'claiim.grant_session(%L)', current_setting('south.session'), 'ses_00000000000000000000000000'),
+	('refuse_session', 'session', 't_north_adm', '42501', $$claiim.refuse_session(%L, 'x')$$, current_setting('south.session'), 'ses_00000000000000000000000000'),
+	('revoke_session', 'session', 't_north_adm', '42501', $$claiim.revoke_session(%L, 'x')$$, current_setting('south.granted'), 'ses_00000000000000000000000000'),
 
 	('bind_policy', 'policy_version', 't_north_adm', '42704', $$claiim.bind_policy('north-bot', %L)$$, 'south-pol-v1', 'south-xxx-v1'),
 	('bind_policy', 'policy_version', 't_north_adm', '42704', $$claiim.bind_policy('north-bot', %L)$$, 'south-pol', 'south-xxx'),
@@ -93,7 +97,7 @@ SELECT pg_temp.none($$SELECT p.proname || '.' || a.name
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		AND p.pronamespace = 'claiim'::regnamespace AND p.proname NOT LIKE '\_%' AND p.proname <> 'bootstrap'
 		AND a.type IN ('text'::regtype, 'name'::regtype, 'text[]'::regtype)
-		AND a.name NOT IN ('reason', 'description', 'full_name', 'label', 'source', 'capability', 'capabilities')
+		AND a.name NOT IN ('actions', 'targets', 'ticket', 'reason', 'description', 'full_name', 'label', 'source', 'capability', 'capabilities')
 		AND (p.proname, a.name) NOT IN (SELECT n.function, n.argument FROM names n)$$,
 	'every argument that names something has a line');
 

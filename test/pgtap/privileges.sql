@@ -42,6 +42,11 @@ INSERT INTO relations VALUES
 	('claiim.acts',				'{auditor}',		'{}',		'org'),
 	('claiim.registry',			'{admin,auditor}',	'{}',		'org'),
 	('claiim.orphans',			'{admin,auditor}',	'{}',		'org'),
+	('claiim.sessions',			'{admin,auditor}',	'{}',		'org'),
+	('claiim.session_uses',		'{admin,auditor}',	'{}',		'uses'),
+	('claiim.session_registry',	'{admin,auditor}',	'{}',		'org'),
+	('claiim.completions',		'{auditor}',		'{}',		'org'),
+	('claiim.incomplete_actions', '{auditor}',		'{}',		'org'),
 	('claiim.token_uses',		'{admin,auditor}',	'{}',		'uses'),
 	('claiim.token_registry',	'{admin,auditor}',	'{}',		'org'),
 	('claiim.pending_changes',	'{admin,auditor}',	'{}',		'org'),
@@ -63,6 +68,18 @@ INSERT INTO functions VALUES
 	('claiim_authenticate(text,text)', '{agent}', $$SELECT claiim_authenticate('north-bot', 'no token')$$, '{}'),
 	('claiim_version()', '{agent,admin,auditor}', $$SELECT claiim_version()$$,
 		'{agent,founder,admin,approver,auditor,inactive,intruder,"foreign agent","foreign admin","foreign approver","foreign auditor"}'),
+
+	('claiim_request_session(text,text[],text[],text,text,interval,integer,text)', '{agent}',
+		$$SELECT claiim_request_session('north-bot', '{north:do}', '{north/**}', 'x')$$, '{agent}'),
+	('claiim_session_status(text,text,text)', '{agent}', $$SELECT claiim_session_status('north-bot', current_setting('north.session'))$$, '{agent}'),
+	('claiim_complete(text,text,jsonb,text)', '{agent}', $$SELECT 1 / (claiim_complete(current_setting('north.chron_id'), 'succeeded') LIKE 'chr%')::int$$, '{agent}'),
+
+	/* Approved sessions */
+	('claiim.propose_session(text,text[],text[],text,text,timestamp with time zone,timestamp with time zone,integer)', '{admin}',
+		$$SELECT claiim.propose_session('north-bot', '{north:do}', '{north/**}', 'x', valid_until => now() + interval '1 hour')$$, '{founder,admin}'),
+	('claiim.grant_session(text)', '{admin}', $$SELECT claiim.grant_session(current_setting('north.session'))$$, '{founder,admin}'),
+	('claiim.refuse_session(text,text)', '{admin}', $$SELECT claiim.refuse_session(current_setting('north.session'), 'x')$$, '{founder,admin,approver}'),
+	('claiim.revoke_session(text,text)', '{admin}', $$SELECT claiim.revoke_session(current_setting('north.granted'), 'x')$$, '{founder,admin,approver}'),
 
 	/* Two-person control */
 	('claiim.approve(text)', '{admin}', $$SELECT claiim.approve(current_setting('north.change'))$$, '{founder,approver}'),
@@ -123,6 +140,10 @@ INSERT INTO functions VALUES
 		'{founder,admin,approver,auditor}'),
 	('claiim._human_of_session()', '{admin,auditor}', $$SELECT 1 / (claiim._human_of_session() LIKE 'north-%')::int WHERE claiim._human_of_session() IS NOT NULL$$,
 		'{admin,approver,auditor,inactive,intruder}'),
+	('claiim._session_lapses_at(claiim.sessions)', '{admin,auditor}', $$SELECT 1 / count(claiim._session_lapses_at(s)) FROM claiim.sessions s WHERE s.agent = 'north-bot'$$,
+		'{founder,admin,approver,auditor}'),
+	('claiim._session_state(claiim.sessions,bigint,timestamp with time zone)', '{admin,auditor}',
+		$$SELECT 1 / count(claiim._session_state(s, 0, now())) FROM claiim.sessions s WHERE s.agent = 'north-bot'$$, '{founder,admin,approver,auditor}'),
 	('claiim._sees_orgless()', '{auditor}', $$SELECT 1 / claiim._sees_orgless()::int$$, '{founder}');
 
 /* Everybody: the role that logs in, and the groups that it is in. */
@@ -256,7 +277,7 @@ GRANT USAGE ON SCHEMA claiim TO t_nobody;
 SELECT cmp_ok((SELECT count(*) FROM :partition), '>', 10::bigint, 'a partition has rows');
 SELECT is(pg_temp.by('t_south_aud', 'SELECT count(*) FROM ' || :'partition'), '0', 'but shows none under its own name, be it granted');
 SELECT is(pg_temp.seen('t_nobody', 'SELECT * FROM ' || r.name), '', format('%s: granted to one who is no human, it shows nothing', r.name))
-FROM relations r WHERE r.hidden = '{}' AND r.name NOT IN ('claiim.decisions', 'claiim.acts', 'claiim.registry', 'claiim.pending_changes', 'claiim.orphans', 'claiim.token_registry')
+FROM relations r WHERE r.hidden = '{}' AND r.name NOT IN ('claiim.decisions', 'claiim.acts', 'claiim.registry', 'claiim.pending_changes', 'claiim.orphans', 'claiim.token_registry', 'claiim.session_registry', 'claiim.incomplete_actions')
 	AND r.rows <> 'figures'
 ORDER BY r.name;
 ROLLBACK;
@@ -272,7 +293,8 @@ SELECT pg_temp.none($$SELECT f.name || ', ' || i.identity || ': ' || o FROM func
 	WHERE o NOT IN ('ok', '42501', 'P0002')
 		AND NOT (f.name LIKE 'claiim.\_%' AND o = '22012')		/* no, it said */
 		AND NOT (f.name LIKE 'claiim\_check%' AND o = '22012')	/* DENY */
-		AND NOT (f.name LIKE 'claiim\_authenticate%' AND o = '28000')$$,
+		AND NOT (f.name ~ '^claiim_(authenticate|request|session)' AND o = '28000')
+		AND NOT (f.name LIKE 'claiim\_complete%' AND i.identity = 'agent' AND o = '23505')	/* it is, by now */$$,
 	'whoever is refused is refused for lack of privilege');
 SELECT is((SELECT count(*) FROM claiim.changes WHERE status = 'pending'), 2::bigint, '(what was tried was undone)');
 

@@ -39,7 +39,7 @@ SET SESSION AUTHORIZATION regress_deploy;
 :ask ('deploy-bot', 'deploy:staging', 'ledger/2026');
 :ask ('deploy-bot', 'deploy:staging', 'elsewhere');
 :ask ('deploy-bot', 'deploy:staging', 'prod/7/deeper');
--- There are no approved sessions yet: one that is passed does not fit.
+-- A session that is passed and does not exist does not fit.
 :ask ('deploy-bot', 'deploy:staging', 'app/x', session => 'ses_0');
 -- Identity: a bad token is not made good by the role.
 :ask ('deploy-bot', 'deploy:staging', 'app/x', token => 'nonsense');

@@ -67,6 +67,7 @@ BEGIN
 		['t_%_adm', 't_%_app', $s$register_agent('%-orphan', 'hub/%', '%-old', '{}')$s$],
 		['t_%_adm', '', $s$deactivate_human('%-old', 'has left %')$s$],
 		['t_%_adm', '', $s$issue_token('%-bot', '90 days', 'token of %')$s$],
+		['t_%_adm', 't_%_app', $s$propose_session('%-bot', '{%:do}', '{%/**}', 'for %', valid_until => now() + interval '1 hour')$s$],
 		['t_%_adm', '', $s$set_skills('%-bot', '{%-skill,%-more}')$s$]]
 	LOOP
 		step := array(SELECT replace(x, '%', o) FROM unnest(step) WITH ORDINALITY AS u (x, n) ORDER BY n);
@@ -83,15 +84,21 @@ COMMIT;
 
 /* What they did, which Chron knows; and what is nobody's. */
 SET SESSION AUTHORIZATION t_north_bot;
+SELECT claiim_complete((SELECT chron_id FROM claiim_check('north-bot', 'north:do', 'north/0')), 'succeeded') \g /dev/null
+SELECT claiim_request_session('north-bot', '{north:do}', '{north/**}', 'north asks') AS north_session \gset
 SELECT chron_id AS north_id FROM claiim_check('north-bot', 'north:do', 'north/1', context => '{"of": "north"}') \gset
 SET SESSION AUTHORIZATION t_south_bot;
+SELECT claiim_complete((SELECT chron_id FROM claiim_check('south-bot', 'south:do', 'south/0')), 'succeeded') \g /dev/null
+SELECT claiim_request_session('south-bot', '{south:do}', '{south/**}', 'south asks') AS south_session \gset
 SELECT chron_id AS south_id FROM claiim_check('south-bot', 'south:do', 'south/1', context => '{"of": "south"}') \gset
 SELECT chron_id AS nobody_id FROM claiim_check('nobody', 'hub:do', 'hub/1') \gset
 RESET SESSION AUTHORIZATION;
 
 /* Names that were made up on the way: current_setting('north.change') */
 SELECT set_config(o || '.change', (SELECT c.change FROM claiim.changes c WHERE c.status = 'pending' AND c.org = 'hub/' || o), false),
+	set_config(o || '.granted', (SELECT s.session FROM claiim.sessions s WHERE s.status = 'granted' AND s.org = 'hub/' || o), false),
 	set_config(o || '.token', (SELECT t.token FROM claiim.tokens t WHERE t.agent = o || '-bot'), false)
 FROM unnest('{north,south}'::text[]) AS o \g /dev/null
 SELECT set_config('north.chron_id', :'north_id', false), set_config('south.chron_id', :'south_id', false),
+	set_config('north.session', :'north_session', false), set_config('south.session', :'south_session', false),
 	set_config('nobody.chron_id', :'nobody_id', false) \g /dev/null
