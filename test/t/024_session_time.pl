@@ -159,7 +159,7 @@ sub held_up
 	is(answer($ask->('d/1', $first), 'bob'), 'ALLOW|allowed', 'a token is valid until its end');
 	my $id = (split /\|/, answer("SELECT outcome, chron_id FROM claiim_check('deploy-bot', 'deploy:staging', 'd/2', token => '$first')", 'bob'))[1];
 	set_clock(595);
-	is(held_up($ask->('d/3', $first), 601, 'bob'), 'DENY|token_expired', 'asked before its end and recorded after it: a DENY');
+	is(held_up($ask->('d/3', $first), 601, 'bob'), 'DENY|identity_unproved', 'asked before its end and recorded after it: a DENY');
 	is(late('d/%', 601), 0, '... and no ALLOW stands in Chron at or after the end');
 	like(answer("SELECT claiim_complete('$id', 'succeeded', token => '$first')", 'bob'), qr/^42501: there is no decision/, '... nor does it complete anything any more');
 
@@ -173,9 +173,9 @@ sub held_up
 	my $third = $token->(800);
 	set_clock(795);
 	is(held_up("BEGIN;\n\\o /dev/null\nSELECT claiim_authenticate('deploy-bot', '$third');\n\\o\nSELECT outcome, reason_code FROM claiim_check('deploy-bot', 'deploy:staging', 'd/5');\nCOMMIT;", 801, 'bob'),
-		'DENY|token_expired', 'a transaction that authenticated is authenticated until the end of its token');
+		'DENY|identity_unproved', 'a transaction that authenticated is authenticated until the end of its token');
 	set_clock(750);
-	is(answer($ask->('d/6', $third), 'bob'), 'DENY|token_expired', 'the clock is set back behind its end: the token has expired all the same');
+	is(answer($ask->('d/6', $third), 'bob'), 'DENY|identity_unproved', 'the clock is set back behind its end: the token has expired all the same');
 	is($node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE outcome = 'ALLOW' AND target = 'd/6'"), 0, '... and no ALLOW is recorded by it');
 	set_clock(810);
 }
