@@ -2,8 +2,8 @@
 -- inside a session that humans approved beforehand.  It never destroys, and
 -- never drops or modifies schemas.
 --
--- This version of claiim has no approved sessions yet.  So every apply is
--- denied, which is what has to happen without one.
+-- Here it gets its policy.  Its sessions come and go with its change orders:
+-- run.sh has it ask for one, and humans approve.
 --
 -- run.sh runs it, once, in one transaction.
 

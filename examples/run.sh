@@ -101,7 +101,10 @@ say
 
 #
 # The day: agent, action, target, the answer and its reason code; a session if
-# one is claimed.  A * marks the rows of the table below.
+# one is claimed ("its" is the one that was asked for last).  A * marks the rows
+# of the table below.  Beside the agents: hand-over makes another human the anchor
+# of deploy-bot, request has infra-bot ask for a session, approve has two humans
+# grant it, and complete has infra-bot say what became of what it was allowed.
 #
 
 day() {
@@ -137,6 +140,19 @@ day() {
 		  infra-bot    infra:read-state         cluster/eu-1          ALLOW  allowed
 		  infra-bot    infra:apply              change-orders/1138    DENY   session_required
 		  infra-bot    infra:apply              change-orders/1138    DENY   session_unknown  made-up
+		  request      infra:apply              change-orders/1138
+		  infra-bot    infra:apply              change-orders/1138    DENY   session_pending  its
+		  approve      s_emp2                   s_emp1
+		  infra-bot    infra:apply              change-orders/1138    ALLOW  allowed          its
+		  infra-bot    infra:apply              change-orders/1138    ALLOW  allowed
+		  complete     succeeded
+		  infra-bot    infra:apply              change-orders/1139    DENY   session_other_target  its
+		  infra-bot    infra:read-state         cluster/eu-1          DENY   session_other_action  its
+		  infra-bot    infra:destroy            change-orders/1138    DENY   not_in_allow_list  its
+		  infra-bot    infra:apply              change-orders/1138    ALLOW  allowed          its
+		  complete     failed
+		  infra-bot    infra:apply              change-orders/1138    DENY   session_used_up  its
+		  infra-bot    infra:apply              change-orders/1138    DENY   session_required
 		  infra-bot    infra:destroy            cluster/eu-1          DENY   not_in_allow_list
 		  infra-bot    schema:drop              db/orders             DENY   not_in_allow_list
 		  infra-bot    schema:modify            db/orders             DENY   not_in_allow_list
@@ -153,14 +169,51 @@ ask() {
 	END
 }
 
+# request ACTION TARGET: infra-bot asks for a session, for three uses; its id.
+request() {
+	"${psql[@]}" -A -t -v action="$1" -v target="$2" <<-'END'
+		SET SESSION AUTHORIZATION infra_bot;
+		SELECT claiim_request_session('infra-bot', ARRAY[:'action'], ARRAY[:'target'],
+			'replace the failing disk', ticket => 'CHG-1138', max_uses => 3);
+	END
+}
+
+# approve PROPOSER APPROVER: two humans grant what was asked for.
+approve() {
+	"${psql[@]}" -v proposer="$1" -v approver="$2" -v session="$its" >/dev/null <<-'END'
+		SET SESSION AUTHORIZATION :"proposer";
+		SELECT claiim.grant_session(:'session') AS change \gset
+		SET SESSION AUTHORIZATION :"approver";
+		SELECT claiim.approve(:'change');
+	END
+}
+
+# complete STATUS: infra-bot says what became of what it was allowed last.
+complete() {
+	"${psql[@]}" -v chron_id="${answer##* }" -v status="$1" >/dev/null <<-'END'
+		SET SESSION AUTHORIZATION infra_bot;
+		SELECT claiim_complete(:'chron_id', :'status');
+	END
+}
+
+# What a day that broke off has left open is closed.
+"${psql[@]}" >/dev/null <<-'END'
+	SET SESSION AUTHORIZATION s_emp1;
+	SELECT claiim.revoke_session(session, 'a new day') FROM claiim.session_registry
+	WHERE agent = 'infra-bot' AND status = 'active';
+END
+
 last_night=$(value "SELECT coalesce(max(seq), 0) FROM claiim.chron")
-asked=0 wrong=0 marked=
+asked=0 wrong=0 marked= its=
 while IFS= read -r line; do
 	read -r agent action target outcome code session <<<"${line#\*}"
-	if [ "$agent" = hand-over ]; then
-		hand_over "$action"
-		continue
-	fi
+	case $agent in
+		hand-over) hand_over "$action"; continue ;;
+		request) its=$(request "$action" "$target" </dev/null); continue ;;
+		approve) approve "$action" "$target"; continue ;;
+		complete) complete "$action"; continue ;;
+	esac
+	[ "$session" != its ] || session=$its
 	asked=$((asked + 1))
 	answer=$(ask "$agent" "$action" "$target" "$session" </dev/null)
 	if [ "${answer% *}" != "$outcome $code" ]; then
@@ -177,7 +230,7 @@ done < <(day)
 say "Chron, after $asked requests:"
 say
 "${psql[@]}" -P footer=off -c "
-	SELECT outcome, agent, action, target, session, anchor, policy, skill, reason_code
+	SELECT outcome, agent, action, target, session, approved_by, anchor, policy, skill, reason_code
 	FROM claiim.decisions WHERE seq > $last_night ORDER BY seq"
 
 expected='| outcome | agent | action | anchor | policy | skill |
@@ -198,6 +251,21 @@ if [ "$seen" != "$expected" ]; then
 	wrong=$((wrong + 1))
 	say "expected:" >&2
 	say "$expected" >&2
+fi
+
+# Every change order was applied inside the approved session.
+applied=$(value "SELECT string_agg(concat_ws(' ', CASE session WHEN '$its' THEN 'its' ELSE session END, approved_by), ', ' ORDER BY seq)
+	FROM claiim.decisions WHERE seq > $last_night AND outcome = 'ALLOW' AND action = 'infra:apply'")
+say "infra-bot applied change orders inside a session that humans had approved, and nowhere else:"
+say
+"${psql[@]}" -P footer=off -c "
+	SELECT d.action, d.target, d.session, d.approved_by, a.detail ->> 'status' AS became
+	FROM claiim.decisions d
+		LEFT JOIN claiim.acts a ON a.act = 'action.complete' AND a.subject = d.chron_id
+	WHERE d.seq > $last_night AND d.outcome = 'ALLOW' AND d.action = 'infra:apply' ORDER BY d.seq"
+if [ "$applied" != 'its s.emp1, its s.emp1, its s.emp1' ]; then
+	wrong=$((wrong + 1))
+	say "expected three times the session, approved by s.emp1; Chron has: $applied" >&2
 fi
 
 # sees ROLE ORG: how many of the day's decisions of ORG an auditor reads.

@@ -142,7 +142,7 @@ BEGIN
 						coalesce(claiim._utc(begins), 'its approval'))
 			ELSE format('from %s until %s', coalesce(claiim._utc(begins), 'its approval'),
 						claiim._utc(ends)) END,
-		coalesce(format('at most %s uses', max_uses), 'any number of uses')
+		coalesce('at most ' || max_uses || ' uses', 'any number of uses')
 			|| coalesce(', ticket ' || ticket, ''),
 		reason);
 	IF NOT apply THEN

@@ -118,6 +118,18 @@ def chron_id(at, seq):
     return "chr_" + "".join(DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
 
 
+def chron_seq(text):
+    """The number of the record that an id (section 8) names; None if it is not an id."""
+    if type(text) is not str or not re.fullmatch("chr_[%s]{26}" % DIGITS, text):
+        return None
+    number = 0
+    for digit in text[4:]:
+        number = number << 5 | DIGITS.index(digit)
+    seq = number & MAX_SEQ
+    at = (number >> 80) * 1000 + (number >> 64 & 0xfff)
+    return seq if chron_id(at, seq) == text else None
+
+
 def parse_object(line):
     """One line of an export as a dict without its nulls."""
     def no_doubles(pairs):
@@ -195,6 +207,10 @@ def check_kind(record):
             raise Bad("an act without its name")
         if "outcome" in record:
             raise Bad("an act with an outcome")
+        if record["act"] == "action.complete":
+            completed = chron_seq(record.get("subject"))
+            if "agent" not in record or completed is None or not completed < record["seq"]:
+                raise Bad("a completion without an agent, or not of a record before it")
     else:
         raise Bad("unknown kind %s: a newer verifier is needed" % json.dumps(record["kind"]))
 

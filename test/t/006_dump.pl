@@ -23,6 +23,15 @@ my $token = $node->safe_psql('source', "SET SESSION AUTHORIZATION ann; SELECT to
 $node->safe_psql('source', "SET SESSION AUTHORIZATION ann; SELECT FROM claiim.rotate_token(left('$token', 30), '1 day')");
 is($node->safe_psql('source', "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x', token => '$token')"), 'ALLOW', 'a token that was rotated and used');
 my $pending = $node->safe_psql('source', "SET SESSION AUTHORIZATION ann; SELECT claiim.set_skills('deploy-bot', '{deploy,more}')");
+my $session = $node->safe_psql('source', <<'SQL');
+SELECT two.people($$propose_session('deploy-bot', '{deploy:*}', '{**}', 'test', max_uses => 2)$$) AS change \gset
+SELECT session FROM claiim.sessions WHERE change = :'change';
+SQL
+my $in_session = sub { my $sql = "SELECT outcome, chron_id, reason_code FROM claiim_check('deploy-bot', 'deploy:staging', 'x', session => '$session')";
+	return split /\|/, $node->safe_psql($_[0], "SET SESSION AUTHORIZATION deploy; $sql") };
+my (undef, $completed) = $in_session->('source');
+my $complete = "SET SESSION AUTHORIZATION deploy; SELECT claiim_complete('$completed', 'succeeded', '{\"a\": 1}')";
+$node->safe_psql('source', $complete);
 is(ask($node, 'source', 'the last before'), 'ALLOW', 'the source is set up');
 
 # All rows of all tables, whatever their order on disk
@@ -75,6 +84,9 @@ for my $how (sort keys %restore)
 	is($node->safe_psql($db, $schema), $triggers, "$how: and every trigger is as it was, once the gate works");
 	is($node->safe_psql($db, "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x', token => '$token')"),
 		'ALLOW', "$how: and so does a token");
+	is(join(' ', map { ($in_session->($db))[2] } 1 .. 2), 'allowed session_used_up', "$how: a session has the uses that were left");
+	my (undef, undef, $twice) = $node->psql($db, $complete, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	like($twice, qr/23505: the action of decision $completed is completed already/, "$how: and what is completed is completed");
 	chron_is_sound($node, $db, "$how: with what came after", @answers);
 	is($node->safe_psql($db, "SELECT count(*) FILTER (WHERE log <> '$log'), max(detail::jsonb->>'previous_log') FROM claiim.chron WHERE act = 'log.open'"),
 		"1|$log", "$how: which is in a log of its own");

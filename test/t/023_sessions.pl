@@ -8,6 +8,7 @@ use strict;
 use warnings;
 
 use ClaiimTest;
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -311,6 +312,22 @@ SQL
 	wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM claiim.completions JOIN claiim.chron USING (seq) WHERE target = 'left'") == 1 }, 'it is recorded all the same');
 	wait_for_all(my $again = background($node, 'one', complete($id, 'succeeded')));
 	like($again->{stderr}, qr/23505: the action of decision $id is completed already/, '... and who asks again is told so');
+}
+
+# Who does not trust this server at all, and knows the format's page, verifies it
+# with sessions, completions and what was said with them.
+{
+	$node->safe_psql('one', "SET SESSION AUTHORIZATION deploy; SELECT claiim_complete('" . allowed('in detail') . "', 'failed', '{\"exit\": 3}')");
+	my $tools = dirname(__FILE__) . '/../../tools';
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	for my $what (qw(chron contexts))
+	{
+		my $out = $node->safe_psql('one', "\\i $tools/export_$what.sql");
+		PostgreSQL::Test::Utils::append_to_file("$dir/$what", "$out\n");
+	}
+	like(slurp_file("$dir/chron"), qr/"agent":"deploy-bot","org":"acme","auth":"role".*"act":"action.complete","subject":"chr_\w{26}"/, 'a completion is exported');
+	command_like([ '/usr/bin/python3', "$tools/verify_chron.py", '--contexts', "$dir/contexts", "$dir/chron" ],
+		qr/^OK: \d+ records, 1 to \d+\ncontexts: 1 verified, 0 erased/, '... and verifies offline');
 }
 
 $node->stop;

@@ -387,6 +387,25 @@ def test_rules_beyond_hashes():
         sealable = all(type(row.get(name)) is int for row in rows for name in ("seq", "at"))
         finds(seal(rows) if sealable else rows, first_bad, "a %s is found" % what, problem)
 
+    # What became of an action: section 5.
+    def completed(**more):
+        row = {"kind": "act", "act": "action.complete", "agent": "deploy-bot", "org": "acme",
+               "subject": verify_chron.chron_id(CHAIN[2]["at"], 3), "auth": "role",
+               "context_digest": context_digest(SALT, CONTEXT), "detail": '{"status": "failed"}',
+               "log": LOGS[1], "seq": 13, "at": CHAIN[11]["at"]}
+        row.update(more)
+        return seal([dict(row) for row in CHAIN] + [row])
+
+    accepts(completed(), "a completion is accepted",
+            contexts={13: (SALT, CONTEXT.encode("utf-8"))})
+    for more, what in (({"agent": None}, "of no agent"), ({"subject": None}, "of no action"),
+                       ({"subject": "deploy-bot"}, "of what is no record"),
+                       ({"subject": "chr_" + "z" * 26}, "of what is no id"),
+                       ({"subject": verify_chron.chron_id(CHAIN[11]["at"], 13)}, "of itself"),
+                       ({"subject": verify_chron.chron_id(CHAIN[11]["at"], 14)},
+                        "of a record after it")):
+        finds(completed(**more), 13, "a completion %s is found" % what, "completion")
+
     again = [dict(row) for row in CHAIN[:10]] + [dict(log_open(LOGS[0], LOGS[1]), seq=11,
                                                       at=CHAIN[10]["at"])]
     finds(seal(again), 11, "a log that comes back after another is found", "open before")
@@ -510,6 +529,14 @@ def test_chron_ids():
        "the id of a record is as in the format page")
     ok(verify_chron.chron_id(0, 0) is None and verify_chron.chron_id(-1, 1) is None,
        "there is no id for seq 0 or a time before 1970")
+    ok(all(verify_chron.chron_seq(verify_chron.chron_id(at, seq)) == seq
+           for at in (0, 1793697301500007, verify_chron.MAX_AT)
+           for seq in (1, 2, verify_chron.MAX_SEQ)), "an id names its record")
+    ok(not any(map(verify_chron.chron_seq, (
+        None, 7, "", "chr_", "chr_01m6gb1gzwe03r00000000000", "CHR_01m6gb1gzwe03r000000000002",
+        "chr_01m6gb1gzwe03R000000000002", "chr_81m6gb1gzwe03r000000000002",
+        "chr_01m6gb1gzwe03r000000000000", "chr_01m6gb1gzwz03r000000000002",
+        "log_01m6gb1fkkf9qt3h2yjdr1v25j"))), "what is no id names none")
 
 
 def test_format_page():
