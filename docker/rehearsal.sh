@@ -16,6 +16,10 @@
 # are played, and the agent is one of this run alone, retired at the end.
 # Either way nothing that was there is changed, and it can be run again.
 #
+# Beside a .env, where none of PSQL and libpq's PGHOST, PGPORT, PGUSER,
+# PGDATABASE, PGSERVICE is set, it is the container of compose.yaml that is
+# rehearsed, if docker compose has started it; it waits until that is healthy.
+#
 # PSQL: the command to run instead of psql.  NO_COLOR: no colors.
 # Exit status: 0 if all thirteen checks passed, else 1; 2 for a wrong argument.
 
@@ -28,7 +32,8 @@ case ${1:-} in
 	*) usage >&2; exit 2 ;;
 esac
 
-documents=$(cd "$(dirname "${BASH_SOURCE[0]}")/../examples" 2>/dev/null && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+documents=$(cd "$here/../examples" 2>/dev/null && pwd)
 read -ra psql <<<"${PSQL:-psql}"
 psql+=(-X -q -A -t -F '|' -v ON_ERROR_STOP=1)
 export PERL_BADLANG=0		# Debian's psql is a Perl script that would complain about the locale
@@ -46,6 +51,26 @@ fi
 #
 # How we ask the database
 #
+
+# The container's id, where it is to be that; else nothing.
+container=
+if [ -e "$here/.env" ] && [ -z "${PSQL:-}${PGHOST:-}${PGPORT:-}${PGUSER:-}${PGDATABASE:-}${PGSERVICE:-}" ]; then
+	container=$(cd "$here" && { docker compose ps -q claiim || docker-compose ps -q claiim; } 2>/dev/null)
+fi
+
+# It was started a moment ago, perhaps.
+wait_for_container() {
+	local second
+	for second in $(seq 180); do
+		docker exec "$container" healthcheck.sh >/dev/null 2>&1 && return
+		# it is started again and again
+		[ "$(docker inspect --format '{{.RestartCount}}' "$container" 2>/dev/null || printf 0)" -lt 3 ] || break
+		sleep 1
+	done
+	printf 'The container is not healthy after %d seconds; the end of its log:\n\n' "$second"
+	docker logs --tail 20 "$container" 2>&1
+	exit 1
+}
 
 # sql [PSQL-OPTION...] <SCRIPT: its output, errors included, to $out.
 sql() {
@@ -317,10 +342,11 @@ own_approval_refused() {
 		SELECT :'state', status, (SELECT count(*) FROM claiim.bindings WHERE agent = :'agent')
 		FROM claiim.changes WHERE change = :'change';
 	EOSQL
-	message=${out%$'\n'*}
-	out=${out##*$'\n'}
+	# In a container the error may come after what was printed after it.
+	message=$(sed -n 's/^ERROR:  //p' <<<"$out")
+	out=$(sed -n '/^[0-9A-Z]\{5\}|/p' <<<"$out")
 	IFS='|' read -r state status bound <<<"$out"
-	seen="refused: ${message#ERROR:  } ($state)"
+	seen="refused: $message ($state)"
 	[ "$state $status $bound" = '42501 pending 0' ]
 }
 
@@ -522,7 +548,11 @@ clean_up() {
 }
 
 passing=''
-printf '%sclaiim, the rehearsal: thirteen checks%s\n\n' "$bold" "$plain"
+printf '%sclaiim, the rehearsal: thirteen checks%s%s\n\n' "$bold" "$plain" "${container:+ in the container ${container:0:12}}"
+if [ -n "$container" ]; then
+	wait_for_container
+	psql=(docker exec -i "$container" "${psql[@]}")
+fi
 check 'Extension and preload' extension_and_preload
 check 'Organization, two humans' organization_and_humans 1
 check 'Agent and its anchor' agent_and_anchor 2
@@ -550,6 +580,7 @@ if [ -n "${allowed:-}${denied:-}" ]; then
 	id DENY 'deploy:production, rolled back' "${rolled_back:-}"
 	printf "\n  SELECT * FROM claiim.five_questions('%s');\n" "${denied:-$allowed}"
 	printf '  SELECT * FROM claiim.verify();\n'
+	[ -z "$container" ] || printf '\nTo do so:  docker compose exec claiim psql\n'
 fi
 
 printf '\nPASS: %d / FAIL: %d\n' "$passed" "$failed"

@@ -3,23 +3,26 @@
 # Installs what claiim needs from the distribution's own packages, and nothing
 # that is there already.
 #
-#   tools/install-deps.sh [build|demo|all|package|chroot] [MAJOR]
+#   tools/install-deps.sh [build|demo|all|package|chroot|docker] [MAJOR]
 #
 # build: to compile and link.  demo: and to run a server.  all: and to test.
 # package: to make a Debian package (make check leaves that out where it cannot).
-# chroot: to make another release of Debian, and nothing else.  MAJOR is the
-# server's where none is there yet; the distribution's own by default.
+# chroot: to make another release of Debian, and nothing else.  docker: to build
+# and run the image without Docker, and nothing else.  MAJOR is the server's
+# where none is there yet; the distribution's own by default.
 # Without root it only says what is missing.  Where everything is there, it
 # asks dpkg once and is done.
 #
 # Installing a server on Debian makes and starts a cluster on port 5432, which
-# nobody asked for: that is switched off while we install.  Clusters that exist
+# nobody asked for: that is switched off while we install, and so is starting
+# whatever else comes as a service (PgBouncer).  Clusters and services that exist
 # are none of our business.
 
 . "$(dirname "$0")/lib.sh"
 
 what=${1:-all}
 dropin=/etc/postgresql-common/createcluster.d/claiim-no-cluster.conf
+policy=/usr/sbin/policy-rc.d		# Debian's: may a package start its service?
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	missing=()
@@ -76,10 +79,11 @@ if [ "$what" != build ]; then
 fi
 if [ "$what" = all ]; then
 	[ -n "$own_server" ] || wanted+=("postgresql-$major-pgtap")
-	wanted+=(perl libipc-run-perl python3 cppcheck)
+	wanted+=(perl libipc-run-perl python3 cppcheck libpq-dev pgbouncer libpostgresql-jdbc-java)
 fi
 [ "$what" != package ] || wanted+=(build-essential debhelper postgresql-server-dev-all lintian)
 [ "$what" != chroot ] || wanted=(debootstrap debian-archive-keyring)
+[ "$what" != docker ] || wanted=(buildah podman crun debootstrap docker-compose iproute2 openssl)
 
 # missing_packages: the wanted ones that are not installed, one a line.
 missing_packages() {
@@ -104,6 +108,11 @@ log=$(mktemp)
 trap 'rm -f "$log" "$dropin"' EXIT
 mkdir -p "${dropin%/*}"
 say "create_main_cluster = false" >"$dropin"
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$log" "$dropin" "$policy"' EXIT
+	printf '#!/bin/sh\n# Made by claiim, for a moment.\nexit 101\n' >"$policy"
+	chmod 0755 "$policy"
+fi
 
 has_candidates() {
 	local package
@@ -133,6 +142,16 @@ if ! install_missing; then
 		die "apt-get could not install: ${missing[*]}"
 	fi
 fi
+
+# Nor at the next boot.
+for package in "${missing[@]}"; do
+	case $package in
+		pgbouncer) services=(pgbouncer.service) ;;
+		podman) services=(podman.socket podman.service podman-restart.service podman-auto-update.timer) ;;
+		*) continue ;;
+	esac
+	systemctl --quiet disable "${services[@]}" 2>/dev/null || true
+done
 
 mapfile -t missing < <(missing_packages)
 [ ${#missing[@]} = 0 ] || die "still missing after installation: ${missing[*]}"

@@ -1,0 +1,72 @@
+#!/bin/bash
+#
+# The second part of docker.sh, in namespaces of its own: the image is built of
+# $base, with packages that are kept in $packages, into $containers.
+
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$containers/tmp"
+
+# crun gives the container's user what is its standard input, be it /dev/null.
+mknod -m 0666 "$containers/null" c 1 3
+mount --bind "$containers/null" /dev/null
+# It knows either kind of control groups, not both at once; we need none.
+umount /sys/fs/cgroup/unified 2>/dev/null || true
+
+# Layers are stacked where that is possible here, else copied, which is slow.
+driver=vfs
+mkdir "$containers/lower" "$containers/upper" "$containers/work" "$containers/merged"
+if mount -t overlay -o "lowerdir=$containers/lower,upperdir=$containers/upper,workdir=$containers/work" \
+	overlay "$containers/merged" 2>/dev/null; then
+	umount "$containers/merged"
+	driver=overlay
+fi
+cat >"$containers/storage.conf" <<END
+[storage]
+driver = "$driver"
+graphroot = "$containers/storage"
+runroot = "$containers/run"
+END
+
+# A container may not have more of anything than we may have ourselves.
+limit() {
+	local most
+	most=$(ulimit -H "$2")
+	[ "$most" != unlimited ] && [ "$most" -lt "$3" ] || most=$3
+	printf '"%s=%s:%s"' "$1" "$most" "$most"
+}
+cat >"$containers/containers.conf" <<END
+[containers]
+cgroups = "disabled"
+default_ulimits = [$(limit nofile -n 8192), $(limit nproc -u 16384)]
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+image_copy_tmp_dir = "$containers/tmp"
+tmp_dir = "$containers/tmp"
+END
+export CONTAINERS_STORAGE_CONF=$containers/storage.conf CONTAINERS_CONF=$containers/containers.conf
+export BUILDAH_ISOLATION=chroot TMPDIR=$containers/tmp
+
+say "building the image ($driver)"
+began=$(now_ms)
+build() {
+	local from
+	from=$(buildah from scratch) &&
+		buildah add --quiet "$from" "$base/" / &&
+		buildah config --cmd bash "$from" &&
+		buildah commit --quiet --rm "$from" localhost/base &&
+		# Slim images keep none of the packages that they install: ours are kept outside.
+		buildah bud --format docker --build-arg BASE=localhost/base --volume "$packages:/var/cache/apt/archives" \
+			--file "$scratch/src/docker/Dockerfile" --tag claiim:0.1.0 "$scratch/src"
+}
+if ! build >"$scratch/out/docker-build.log" 2>&1; then
+	tail -n 100 "$scratch/out/docker-build.log"
+	die "the image could not be built"
+fi
+say "built in $(seconds_since "$began")"
+
+# From here on there is no network but the containers' own.
+exec unshare --net "$root/tools/check/docker-run.sh"
