@@ -32,7 +32,9 @@ SET SESSION AUTHORIZATION s_emp2;
 SELECT claiim.approve(change) FROM claiim.pending_changes WHERE kind = 'human.register';
 
 -- Two organizations beside engineering.  Each has an admin and an approver of
--- its own; engineering has no say in them, and reads nothing of theirs.
+-- its own; engineering has no say in them, and reads nothing of theirs.  (Its
+-- first humans are at home where they were registered, in engineering, which
+-- could deactivate them; those whom it registers itself are its own.)
 SET SESSION AUTHORIZATION s_emp1;
 SELECT claiim.register_org('support', 'Customer support', admin => 'p.novak', approver => 'd.kim');
 SELECT claiim.register_org('finance', 'Finance', admin => 'h.weber', approver => 'c.reyes');

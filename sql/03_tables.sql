@@ -25,6 +25,8 @@ CREATE TABLE claiim.orgs
 	status		text NOT NULL DEFAULT 'active'
 				CHECK (status IN ('active', 'suspended')),
 	status_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+	break_glass boolean NOT NULL DEFAULT true,
+	emergency_until timestamptz,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE UNIQUE INDEX orgs_founding_key ON claiim.orgs (founding) WHERE founding;
@@ -34,12 +36,15 @@ COMMENT ON COLUMN claiim.orgs.founding IS 'True for the one that claiim.bootstra
 COMMENT ON COLUMN claiim.orgs.description IS 'What it is, for humans';
 COMMENT ON COLUMN claiim.orgs.status IS 'active or suspended; agents of a suspended organization, and of those below it, are denied';
 COMMENT ON COLUMN claiim.orgs.status_since IS 'When status last changed';
+COMMENT ON COLUMN claiim.orgs.break_glass IS 'False: break-glass is forbidden here and in all organizations below';
+COMMENT ON COLUMN claiim.orgs.emergency_until IS 'When the first lapses of what break-glass did to it and nobody has reviewed: from then on its agents, and those below, are denied; null if there is none';
 COMMENT ON COLUMN claiim.orgs.created_at IS 'When it was registered';
 COMMENT ON INDEX claiim.orgs_founding_key IS 'There is one founding organization';
 
 CREATE TABLE claiim.humans
 (
 	human		text PRIMARY KEY CHECK (claiim._is_name(human)),
+	org			text NOT NULL REFERENCES claiim.orgs,
 	role_name	name NOT NULL UNIQUE,
 	full_name	text CHECK (octet_length(full_name) <= 200),
 	status		text NOT NULL DEFAULT 'active'
@@ -47,13 +52,16 @@ CREATE TABLE claiim.humans
 	status_since timestamptz NOT NULL DEFAULT clock_timestamp(),
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE INDEX humans_org_idx ON claiim.humans (org);
 COMMENT ON TABLE claiim.humans IS 'Humans who administer, approve, audit, or are accountable for agents; each is one database role.';
 COMMENT ON COLUMN claiim.humans.human IS 'The name under which Chron knows this human, such as s.emp1';
+COMMENT ON COLUMN claiim.humans.org IS 'The home organization, for good: it alone, with those above it, deactivates and reactivates this human';
 COMMENT ON COLUMN claiim.humans.role_name IS 'The database role that this human logs in with (session_user)';
 COMMENT ON COLUMN claiim.humans.full_name IS 'Full name, for reports';
 COMMENT ON COLUMN claiim.humans.status IS 'active or inactive; an inactive human can do nothing, and agents anchored to one are denied';
 COMMENT ON COLUMN claiim.humans.status_since IS 'When status last changed';
 COMMENT ON COLUMN claiim.humans.created_at IS 'When this human was registered';
+COMMENT ON INDEX claiim.humans_org_idx IS 'Finds the humans whose home an organization is';
 
 CREATE TABLE claiim.memberships
 (
@@ -72,7 +80,7 @@ COMMENT ON COLUMN claiim.memberships.capability IS 'admin proposes and acts; app
 COMMENT ON COLUMN claiim.memberships.granted_at IS 'Since when';
 COMMENT ON INDEX claiim.memberships_org_idx IS 'Finds the members of an organization';
 
-/* Changes: what one human proposes and another approves */
+/* Changes: what one human proposes and others approve */
 
 CREATE TABLE claiim.changes
 (
@@ -83,6 +91,7 @@ CREATE TABLE claiim.changes
 	payload		jsonb NOT NULL,
 	digest		bytea NOT NULL CHECK (octet_length(digest) = 32),
 	summary		text NOT NULL,
+	quorum		integer NOT NULL CHECK (quorum > 0),
 	proposed_by text NOT NULL REFERENCES claiim.humans,
 	proposed_at timestamptz NOT NULL,
 	expires_at	timestamptz NOT NULL,
@@ -96,7 +105,7 @@ CREATE TABLE claiim.changes
 	CHECK ((status IN ('pending', 'expired')) = (decided_by IS NULL))
 );
 CREATE INDEX changes_pending_idx ON claiim.changes (org) WHERE status = 'pending';
-COMMENT ON TABLE claiim.changes IS 'Privileged changes: proposed by one human, taking effect with the approval of another.';
+COMMENT ON TABLE claiim.changes IS 'Privileged changes: proposed by one human, taking effect with the approval of others.';
 COMMENT ON COLUMN claiim.changes.change IS 'Its identifier, a TypeID';
 COMMENT ON COLUMN claiim.changes.kind IS 'What kind of change, as noun.verb; also the act that its effect is recorded as';
 COMMENT ON COLUMN claiim.changes.org IS 'The organization whose approvers decide';
@@ -104,12 +113,13 @@ COMMENT ON COLUMN claiim.changes.subject IS 'What is changed: an agent, human, o
 COMMENT ON COLUMN claiim.changes.payload IS 'All that the change will do, and under "base" the state that it was based on; fixed when proposed';
 COMMENT ON COLUMN claiim.changes.digest IS 'SHA-256 over change, kind, org, subject, proposed_by and the text of payload, joined by newlines, in UTF-8';
 COMMENT ON COLUMN claiim.changes.summary IS 'The change as a sentence, for those who approve';
+COMMENT ON COLUMN claiim.changes.quorum IS 'How many approvals it needed when it was proposed; it takes effect with as many as then or as now, whichever is more';
 COMMENT ON COLUMN claiim.changes.proposed_by IS 'The human who proposed it, and so can never approve it';
 COMMENT ON COLUMN claiim.changes.proposed_at IS 'When';
 COMMENT ON COLUMN claiim.changes.expires_at IS 'From when it can no longer be approved';
 COMMENT ON COLUMN claiim.changes.status IS 'pending, applied, rejected, withdrawn or expired';
 COMMENT ON COLUMN claiim.changes.decided_at IS 'When it left pending; null while it is pending';
-COMMENT ON COLUMN claiim.changes.decided_by IS 'Who approved, rejected or withdrew it; null if nobody did';
+COMMENT ON COLUMN claiim.changes.decided_by IS 'Who gave the last approval, applied it alone (break-glass), rejected or withdrew it; null if nobody did';
 COMMENT ON COLUMN claiim.changes.reason IS 'Why it was rejected';
 COMMENT ON INDEX claiim.changes_pending_idx IS 'Finds what waits for approval';
 
@@ -137,6 +147,7 @@ CREATE TABLE claiim.agents
 	status		text NOT NULL DEFAULT 'active'
 				CHECK (status IN ('active', 'suspended', 'retired')),
 	status_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+	emergency_until timestamptz,
 	created_at	timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX agents_org_idx ON claiim.agents (org);
@@ -148,6 +159,7 @@ COMMENT ON COLUMN claiim.agents.skills IS 'The skills that it declares, by name 
 COMMENT ON COLUMN claiim.agents.role_name IS 'The database role bound to it, which proves its identity without a token; null if none is';
 COMMENT ON COLUMN claiim.agents.status IS 'active, suspended (one human suspends, two resume) or retired (for good)';
 COMMENT ON COLUMN claiim.agents.status_since IS 'When status last changed';
+COMMENT ON COLUMN claiim.agents.emergency_until IS 'When the first lapses of what break-glass did to it and nobody has reviewed: from then on it is denied; null if there is none';
 COMMENT ON COLUMN claiim.agents.created_at IS 'When it was registered';
 COMMENT ON INDEX claiim.agents_org_idx IS 'Finds the agents of an organization';
 

@@ -65,3 +65,27 @@ LANGUAGE C IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'claiim_name_check';
 COMMENT ON FUNCTION claiim._name_check(text, text, integer) IS
 'Checks a text that will be recorded: at most max bytes, not empty, no space at its ends, no control characters. what: how errors call it. Errors: 22004 for NULL, 22023.';
+
+CREATE FUNCTION claiim._begin_governing() RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'claiim_begin_governing';
+COMMENT ON FUNCTION claiim._begin_governing() IS
+'From here to the transaction''s end: it cannot be prepared (0A000), and it does not sit idle for longer than 30 seconds, for it holds what others wait for.';
+
+CREATE FUNCTION claiim._require_direct(what text, id text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'claiim_require_direct';
+COMMENT ON FUNCTION claiim._require_direct(text, text) IS
+'Returns if the function of claiim that is running was called by the client''s own statement, and that statement runs nothing but claiim''s and PostgreSQL''s own; or if a superuser logged in. what, id: the function''s name and first argument, for the error. Errors: 42501.';
+
+CREATE FUNCTION claiim._clear_way(relation regclass, "row" tid) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'claiim_clear_way';
+COMMENT ON FUNCTION claiim._clear_way(regclass, tid) IS
+'Waits for the transactions that hold a lock on a row, or have changed it, for as long as lock_timeout says, or a second; then ends their sessions, with a WARNING. Errors: 55P03 if it is a prepared transaction that holds it, or a session that does not end.';
+
+CREATE FUNCTION claiim._serialize(what text) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'claiim_serialize';
+COMMENT ON FUNCTION claiim._serialize(text) IS
+'Until the transaction ends, whoever calls this with the same argument waits.';

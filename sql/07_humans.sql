@@ -6,7 +6,9 @@
  * A human is session_user: the role that logged in.  SET ROLE, a SECURITY
  * DEFINER function and an argument cannot change it, so no human can act as
  * another.  (Humans who prove themselves otherwise, by an identity token say,
- * would be found by _human_of_session, and nowhere else.)
+ * would be found by _human_of_session, and nowhere else.)  What approves is,
+ * besides, a statement of the human's own (src/direct.c): or whoever writes a
+ * view that an approver reads could approve in that human's name.
  *
  * Two families that must not be mixed up: _actor, _holds and _require are for
  * acting; they lock what they rely on until the transaction ends, so that a
@@ -151,6 +153,7 @@ BEGIN
 				  DETAIL = 'It is decided by the latest committed state, which an older snapshot does not show.',
 				  HINT = 'Call governance functions in a transaction of their own.';
 	END IF;
+	PERFORM claiim._begin_governing();
 
 	SELECT x.* INTO h FROM claiim.humans x
 	WHERE x.human = claiim._human_of_session()
@@ -206,12 +209,7 @@ BEGIN
 				  HINT = format('Either there is no such organization, or another human with %s there has to do it.', capability);
 	END IF;
 	/* Only who rules above it learns that it does not exist. */
-	PERFORM FROM claiim.orgs o WHERE o.org = _require.org FOR KEY SHARE;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'organization "%" does not exist', org
-			USING ERRCODE = 'undefined_object',
-				  HINT = 'Register it first: claiim.register_org().';
-	END IF;
+	PERFORM claiim._check_org(org);
 END
 $$;
 COMMENT ON FUNCTION claiim._require(text, text, text) IS
@@ -260,7 +258,7 @@ BEGIN
 	IF result IS NULL OR NOT claiim._may(me, 'admin', result) THEN
 		RAISE EXCEPTION 'there is no human "%" whom human "%" administers', human, me
 			USING ERRCODE = 'insufficient_privilege',
-				  HINT = 'Either there is no such human, or you do not hold the admin capability in an organization that covers all of that human''s memberships.';
+				  HINT = 'Either there is no such human, or you do not hold the admin capability in that human''s home organization.';
 	END IF;
 	RETURN result;
 END
@@ -272,22 +270,45 @@ CREATE FUNCTION claiim._home_org(human text) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT coalesce(
-		(SELECT o.org
-		 FROM claiim.orgs o
-		 WHERE EXISTS (
-				SELECT FROM claiim.memberships m WHERE m.human = h.human)
-			AND NOT EXISTS (
-				SELECT FROM claiim.memberships m
-				WHERE m.human = h.human AND NOT claiim._covers(o.org, m.org))
-		 ORDER BY length(o.org) DESC
-		 LIMIT 1),
-		claiim._founding_org())
-	FROM claiim.humans h
-	WHERE h.human = _home_org.human;
+	SELECT h.org FROM claiim.humans h WHERE h.human = _home_org.human;
 $$;
 COMMENT ON FUNCTION claiim._home_org(text) IS
-'The organization that rules over a human as such: the deepest that covers all memberships, or the founding one if none does, so that no organization can switch off another''s human. NULL if there is no such human.';
+'The organization that rules over a human as such: where the human was registered, whatever became a membership since, so that no organization can switch off another''s human. NULL if there is no such human.';
+
+CREATE FUNCTION claiim._belongs(human text, org text) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+			SELECT FROM claiim.humans h
+			WHERE h.human = _belongs.human
+				AND (claiim._covers(h.org, _belongs.org)
+					 OR claiim._covers(_belongs.org, h.org)))
+		OR EXISTS (
+			SELECT FROM claiim.memberships m
+			WHERE m.human = _belongs.human
+				AND claiim._covers(m.org, _belongs.org));
+$$;
+COMMENT ON FUNCTION claiim._belongs(text, text) IS
+'Whether a human is an organization''s own: at home in it, above or below it, or a member of it or above. Of others an organization is not told that they exist.';
+
+CREATE FUNCTION claiim._granting_org(human text, org text) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN claiim._belongs(human, org) THEN org
+		ELSE coalesce(
+			(SELECT o.org FROM claiim.orgs o
+			 WHERE claiim._covers(o.org, _granting_org.org)
+				AND claiim._covers(o.org, claiim._home_org(_granting_org.human))
+			 ORDER BY length(o.org) DESC
+			 LIMIT 1),
+			claiim._founding_org())
+		END;
+$$;
+COMMENT ON FUNCTION claiim._granting_org(text, text) IS
+'The organization that decides whether a human is given a capability in an organization: that one itself where the human belongs to it; otherwise the nearest that lies above both it and the human''s home, or the founding one. For a human who does not exist: the founding one.';
 
 CREATE FUNCTION claiim._keeps_two_persons(org text, human text, capability text)
 RETURNS boolean
@@ -305,13 +326,24 @@ AS $$
 						  OR m.capability = _keeps_two_persons.capability)))
 	SELECT EXISTS (
 		SELECT
-		FROM remaining a, remaining b
+		FROM remaining a
 		WHERE a.capability = 'admin'
-			AND b.capability = 'approver'
-			AND a.human <> b.human);
+			AND claiim._quorum(_keeps_two_persons.org, 'capability.grant') <=
+				(SELECT count(*) FROM remaining b
+				 WHERE b.capability = 'approver' AND b.human <> a.human));
 $$;
 COMMENT ON FUNCTION claiim._keeps_two_persons(text, text, text) IS
-'Whether an organization would still have an active admin and another active approver of its own if this human lost this capability there (NULL: all of them).';
+'Whether an organization would still have an active admin and enough other active approvers of its own to grant a capability, and so to get itself more of them, if this human lost this capability there (NULL: all of them).';
+
+CREATE FUNCTION claiim._others_needed(org text) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE q WHEN 1 THEN 'another approver' ELSE format('%s other approvers', q) END
+	FROM claiim._quorum(org, 'capability.grant') AS q;
+$$;
+COMMENT ON FUNCTION claiim._others_needed(text) IS
+'What claiim._keeps_two_persons asks for beside an admin, for errors.';
 
 /* Database roles */
 

@@ -2,7 +2,8 @@
  *
  * 08_changes.sql
  *	  Two-person control: how a change is proposed, approved, rejected,
- *	  withdrawn, and how it expires.  Whatever it changes.
+ *	  withdrawn, and how it expires.  Whatever it changes.  How many must
+ *	  approve is in 08_quorums.sql.
  *
  * What a kind of change checks and does is one function of 09_effects.sql.
  * It runs twice: by the proposal, to check and describe, and by the approval,
@@ -59,6 +60,7 @@ BEGIN
 	c.expires_at := c.proposed_at + interval '7 days';
 	c.status := 'pending';
 
+	c.quorum := claiim._needed(c);
 	effect := claiim._effect(c, me, false);
 	c.payload := payload || jsonb_build_object('base', effect.base);
 	c.summary := effect.summary;
@@ -71,6 +73,7 @@ BEGIN
 			'summary', c.summary,
 			'payload', c.payload,
 			'digest', encode(c.digest, 'hex'),
+			'quorum', c.quorum,
 			'expires_at', claiim._utc(c.expires_at)));
 	INSERT INTO claiim.changes SELECT c.*;
 	RETURN c.change;
@@ -97,9 +100,10 @@ BEGIN
 		RAISE EXCEPTION 'there is no change "%" that human "%" can %', change, me, verb
 			USING ERRCODE = 'insufficient_privilege',
 				  HINT = 'Either there is no such change, or '
-						 || CASE verb
-							WHEN 'withdraw' THEN 'you are not the one who proposed it.'
-							ELSE 'you do not hold the approver capability in its organization.'
+						 || CASE
+							WHEN verb IN ('approve', 'reject')
+							THEN 'you do not hold the approver capability in its organization.'
+							ELSE 'you are not the one who proposed it.'
 							END;
 	END IF;
 	IF c.status <> 'pending' THEN
@@ -110,7 +114,9 @@ BEGIN
 						   WHEN c.decided_by IS NULL
 						   THEN format('It could be approved until %s.', c.expires_at)
 						   ELSE format('Human "%s" %s it at %s%s', c.decided_by,
-									   CASE c.status WHEN 'applied' THEN 'approved'
+									   CASE c.status
+									   WHEN 'applied' THEN CASE c.decided_by
+										   WHEN c.proposed_by THEN 'applied' ELSE 'approved' END
 									   WHEN 'withdrawn' THEN 'withdrew' ELSE c.status END,
 									   c.decided_at, coalesce(': ' || c.reason, '.'))
 						   END;
@@ -119,22 +125,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim._pending_change(text, text) IS
-'A change that is pending, locked, and either the own proposal of the human who is logged in or one of an organization where that human is approver. verb: what the human wants to do, for the error: approve, reject or withdraw. Errors: 42501, the same for a change that does not exist and for another organization''s; 55000 if it is no longer pending; 22004, 22023.';
+'A change that is pending, locked, and either the own proposal of the human who is logged in or one of an organization where that human is approver. verb: what the human wants to do, for the error: approve, reject, withdraw or break the glass for. Errors: 42501, the same for a change that does not exist and for another organization''s; 55000 if it is no longer pending; 22004, 22023.';
 
-CREATE FUNCTION claiim.approve(change text) RETURNS text
+CREATE FUNCTION claiim._check_applicable(c claiim.changes) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	me text := claiim._actor();
-	c claiim.changes := claiim._pending_change(change, 'approve');
 BEGIN
-	IF c.proposed_by = me THEN
-		RAISE EXCEPTION 'change % cannot be approved by its proposer', c.change
-			USING ERRCODE = 'insufficient_privilege',
-				  HINT = format('A second human with the approver capability in organization "%s" must approve it.', c.org);
-	END IF;
-	PERFORM claiim._require(me, 'approver', c.org);
 	IF c.expires_at <= clock_timestamp() THEN
 		RAISE EXCEPTION 'change % has expired', c.change
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -146,25 +143,44 @@ BEGIN
 			USING ERRCODE = 'data_corrupted',
 				  DETAIL = 'Its content does not agree with the digest made when it was proposed.';
 	END IF;
-	IF EXISTS (SELECT FROM claiim.approvals a
-			   WHERE a.change = c.change AND a.human = me) THEN
-		RAISE EXCEPTION 'human "%" has already approved change %', me, c.change
-			USING ERRCODE = 'insufficient_privilege';
-	END IF;
 	IF NOT claiim._holds(c.proposed_by, 'admin', c.org) THEN
 		RAISE EXCEPTION 'change % has lost its proposer', c.change
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				  DETAIL = format('Human "%s" is no longer an active admin in organization "%s".', c.proposed_by, c.org),
 				  HINT = 'Somebody else must propose it again.';
 	END IF;
+END
+$$;
+COMMENT ON FUNCTION claiim._check_applicable(claiim.changes) IS
+'Checks that a pending change can still be made. Errors: 55000 if it has expired, or if its proposer is no longer an active admin in its organization; XX001 if it is not what was proposed.';
 
+CREATE FUNCTION claiim.approve(change text) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	me text := claiim._actor();
+	c claiim.changes := claiim._pending_change(change, 'approve');
+BEGIN
+	PERFORM claiim._require_direct('approve', change);
+	IF c.proposed_by = me THEN
+		RAISE EXCEPTION 'change % cannot be approved by its proposer', c.change
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = format('A second human with the approver capability in organization "%s" must approve it.', c.org);
+	END IF;
+	PERFORM claiim._require(me, 'approver', c.org);
+	PERFORM claiim._check_applicable(c);
 	PERFORM claiim._act('change.approve', me, c.org, c.subject, c.change,
 		jsonb_build_object(
 			'kind', c.kind,
 			'summary', c.summary,
 			'digest', encode(c.digest, 'hex'),
-			'proposed_by', c.proposed_by));
-	INSERT INTO claiim.approvals (change, human) VALUES (c.change, me);
+			'proposed_by', c.proposed_by,
+			'needed', claiim._needed(c)));
+	PERFORM claiim._add_approval(c, me);
+	IF NOT claiim._is_approved(c) THEN
+		RETURN 'pending';
+	END IF;
 
 	PERFORM claiim._effect(c, me, true);
 	UPDATE claiim.changes x
@@ -174,7 +190,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.approve(text) IS
-'Approves a change that another human proposed; it takes effect at once, or not at all and stays pending. Returns its status: applied. Errors: 42501 for its proposer, for whoever lacks the approver capability in its organization, or has approved it before; 55000 if it is no longer pending, has expired, if its proposer is no longer an active admin there, or if what it was based on has changed; XX001 if it is not what was proposed; whatever its kind objects to.';
+'Approves a change that another human proposed. With the last approval that it needs (claiim.pending_changes shows how many) it takes effect, at once, or not at all, and then that approval counts for nothing either. Returns applied, or pending while more are needed. Call it by a statement of its own: SELECT claiim.approve(''chg_...''). Errors: 42501 for its proposer, for whoever lacks the approver capability in its organization, or has approved it before, for an agent''s anchor who would be the only one to approve what widens it, and for a call from a function or a view; 55000 if it is no longer pending, has expired, if its proposer is no longer an active admin there, or if what it was based on has changed; XX001 if it is not what was proposed; whatever its kind objects to.';
 
 CREATE FUNCTION claiim.reject(change text, reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -284,19 +300,20 @@ $$;
 COMMENT ON FUNCTION claiim._check_base(claiim.changes, jsonb) IS
 'Compares the state that a change was based on with that of now. Errors: 55000 if they differ.';
 
-CREATE FUNCTION claiim._record_effect(c claiim.changes, actor text, detail jsonb DEFAULT '{}')
+CREATE FUNCTION claiim._record_effect(c claiim.changes, actor text, detail jsonb DEFAULT '{}',
+									  org text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM claiim._act(c.kind, actor, c.org, c.subject, c.change,
+	PERFORM claiim._act(c.kind, actor, coalesce(org, c.org), c.subject, c.change,
 		c.payload || detail || jsonb_build_object(
 			'proposed_by', c.proposed_by,
-			'approved_by', (SELECT jsonb_agg(a.human ORDER BY a.approved_at)
-							FROM claiim.approvals a
-							WHERE a.change = c.change)));
+			'approved_by', to_jsonb(claiim._approvers(c)))
+		|| coalesce((SELECT jsonb_build_object('break_glass', r.review)
+					 FROM claiim.reviews r WHERE r.change = c.change), '{}'));
 END
 $$;
-COMMENT ON FUNCTION claiim._record_effect(claiim.changes, text, jsonb) IS
-'Records the act that a change''s effect is: its kind, with its payload, detail, who proposed and who approved.';
+COMMENT ON FUNCTION claiim._record_effect(claiim.changes, text, jsonb, text) IS
+'Records the act that a change''s effect is: its kind, with its payload, detail, who proposed and who approved; or, if nobody did, the review of the break-glass. org: the organization that it concerns, if that is not the one that decided.';

@@ -4,10 +4,12 @@
  *	  What each kind of change checks, and what it does.
  *
  * One function a kind, all of one shape: (c, actor, apply) -> (base, summary).
- * It checks that the change is possible as things are, locking the rows that
- * this rests on; base is the state that the change replaces, summary the
- * change as a sentence.  Without apply it ends there.  With apply it compares
- * base with the one of the proposal, records the act, and makes the change.
+ * It checks that the change is possible as things are; base is the state that
+ * the change replaces, summary the change as a sentence.  Without apply it
+ * ends there, and has locked nothing that anybody waits for.  With apply it
+ * first locks the row that all changes of the subject lock (07_locks.sql), then
+ * compares base with the one of the proposal, records the act, and makes the
+ * change.
  *
  * Who may propose and approve is not decided here (08_changes.sql), but that
  * c.org is the organization to decide it is: a change comes only from
@@ -15,207 +17,6 @@
  *
  *-------------------------------------------------------------------------
  */
-
-/* Checks that several kinds share */
-
-CREATE FUNCTION claiim._check_active_human(human text) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM claiim._check_text('human', human, 128);
-	PERFORM FROM claiim.humans h
-	WHERE h.human = _check_active_human.human AND h.status = 'active'
-	FOR SHARE;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'there is no active human "%"', human
-			USING ERRCODE = 'undefined_object',
-				  HINT = 'Register the human first: claiim.register_human().';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION claiim._check_active_human(text) IS
-'Checks that a human is registered and active. Errors: 42704, 22004, 22023.';
-
-CREATE FUNCTION claiim._check_anchor(human text, org text) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM claiim._check_text('anchor', human, 128);
-	PERFORM
-	FROM claiim.humans h
-		JOIN claiim.memberships m ON m.human = h.human
-	WHERE h.human = _check_anchor.human AND h.status = 'active'
-		AND claiim._covers(m.org, _check_anchor.org)
-	FOR SHARE;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'there is no active human "%" in organization "%" or above it', human, org
-			USING ERRCODE = 'undefined_object',
-				  HINT = 'An anchor needs at least the member capability there: claiim.register_human(), claiim.grant_capability().';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION claiim._check_anchor(text, text) IS
-'Checks that a human can be accountable for agents of an organization: active, with a membership there or above. Errors: 42704, the same for a human who does not exist, is inactive, or is another organization''s; 22004, 22023.';
-
-CREATE FUNCTION claiim._check_capability(capability text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF capability IS NULL
-		OR capability NOT IN ('admin', 'approver', 'auditor', 'member') THEN
-		RAISE EXCEPTION '% is not a capability', coalesce('"' || capability || '"', 'null')
-			USING ERRCODE = 'invalid_parameter_value',
-				  HINT = 'Expected one of: admin, approver, auditor, member.';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION claiim._check_capability(text) IS
-'Checks the name of a capability. Errors: 22023.';
-
-CREATE FUNCTION claiim._check_skills(skills text[]) RETURNS void
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	skill text;
-BEGIN
-	IF skills IS NULL THEN
-		RAISE EXCEPTION 'skills must not be null'
-			USING ERRCODE = 'null_value_not_allowed',
-				  HINT = 'For an agent without skills pass an empty array.';
-	END IF;
-	IF cardinality(skills) > 100 THEN
-		RAISE EXCEPTION 'an agent can declare at most 100 skills'
-			USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-	FOREACH skill IN ARRAY skills LOOP
-		PERFORM claiim._check_name('skill', skill);
-	END LOOP;
-	IF cardinality(skills) <> (SELECT count(DISTINCT s) FROM unnest(skills) s) THEN
-		RAISE EXCEPTION 'a skill is declared twice'
-			USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION claiim._check_skills(text[]) IS
-'Checks the skills that an agent declares: names without version, each once, at most 100. Errors: 22004, 22023.';
-
-CREATE FUNCTION claiim._notice_unpublished(skills text[], org text) RETURNS void
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	skill text;
-BEGIN
-	FOR skill IN
-		SELECT d.skill
-		FROM unnest(skills) WITH ORDINALITY AS d (skill, n)
-		WHERE NOT EXISTS (
-				SELECT FROM claiim.skills s
-				WHERE s.skill = d.skill AND claiim._covers(s.org, _notice_unpublished.org))
-		ORDER BY d.n
-	LOOP
-		RAISE NOTICE 'no skill "%" has been published in organization "%" or above it yet', skill, org
-			USING HINT = 'If it is not a slip, publish it before a policy that uses it: claiim.publish_skill().';
-	END LOOP;
-END
-$$;
-COMMENT ON FUNCTION claiim._notice_unpublished(text[], text) IS
-'A NOTICE for each skill that an agent of an organization declares and no policy of it could use yet; the same for one that does not exist and for another organization''s.';
-
-CREATE FUNCTION claiim._text_array(value jsonb) RETURNS text[]
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT CASE WHEN jsonb_typeof(value) = 'array'
-		   THEN ARRAY(SELECT e.item
-					  FROM jsonb_array_elements_text(value)
-						WITH ORDINALITY AS e (item, n)
-					  ORDER BY e.n)
-		   END;
-$$;
-COMMENT ON FUNCTION claiim._text_array(jsonb) IS
-'A JSON array of strings as text[], in its order; NULL for anything else.';
-
-CREATE FUNCTION claiim._list(items text[]) RETURNS text
-LANGUAGE sql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT coalesce(nullif(array_to_string(items, ', '), ''), 'none');
-$$;
-COMMENT ON FUNCTION claiim._list(text[]) IS
-'An array for a sentence: comma separated, or "none".';
-
-CREATE FUNCTION claiim._lock_agent(agent text) RETURNS claiim.agents
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	a claiim.agents;
-BEGIN
-	SELECT x.* INTO STRICT a FROM claiim.agents x
-	WHERE x.agent = _lock_agent.agent
-	FOR NO KEY UPDATE;
-	RETURN a;
-END
-$$;
-COMMENT ON FUNCTION claiim._lock_agent(text) IS
-'An agent''s row, locked. Its existence has been checked (claiim._agent_org).';
-
-CREATE FUNCTION claiim._check_not_retired(a claiim.agents) RETURNS void
-LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF a.status = 'retired' THEN
-		RAISE EXCEPTION 'agent "%" is retired', a.agent
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				  HINT = 'Retiring is for good. Register a new agent.';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION claiim._check_not_retired(claiim.agents) IS
-'Checks that an agent is not retired. Errors: 55000.';
-
-CREATE FUNCTION claiim._usable_policy(policy_version text, org text)
-RETURNS claiim.policy_versions
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	v claiim.policy_versions;
-	published text;
-BEGIN
-	PERFORM claiim._check_text('policy version', policy_version, 128);
-	SELECT x.* INTO v
-	FROM claiim.policy_versions x
-		JOIN claiim.policies p ON p.policy = x.policy
-	WHERE x.name = _usable_policy.policy_version
-		AND claiim._covers(p.org, _usable_policy.org);
-	IF NOT FOUND THEN
-		/* Those that could be named here, and no others. */
-		SELECT string_agg(u.name, ', ' ORDER BY u.version DESC) INTO published
-		FROM (SELECT x.name, x.version
-			  FROM claiim.policy_versions x
-				JOIN claiim.policies p ON p.policy = x.policy
-			  WHERE x.policy = regexp_replace(_usable_policy.policy_version, '-v[0-9]*$', '')
-				AND claiim._covers(p.org, _usable_policy.org)
-			  ORDER BY x.version DESC
-			  LIMIT 5) AS u;
-		RAISE EXCEPTION 'there is no policy version "%" in organization "%" or above it',
-				policy_version, org
-			USING ERRCODE = 'undefined_object',
-				  HINT = coalesce('Published, the newest first: ' || published || '.',
-								  'Name a published version, such as "no-prod-v1".');
-	END IF;
-	RETURN v;
-END
-$$;
-COMMENT ON FUNCTION claiim._usable_policy(text, text) IS
-'A policy version of an organization or of one above it. Errors: 42704, the same for one that does not exist and for another organization''s; 22004, 22023.';
 
 /* Organizations */
 
@@ -242,14 +43,15 @@ BEGIN
 				USING ERRCODE = 'invalid_parameter_value',
 					  HINT = 'Only below another organization both may be left out: those above then govern it.';
 		END IF;
-		PERFORM claiim._check_active_human(admin);
-		PERFORM claiim._check_active_human(approver);
+		PERFORM claiim._check_active_human(admin, c.org);
+		PERFORM claiim._check_active_human(approver, c.org);
 	END IF;
 	base := '{}';
 	summary := CASE WHEN admin IS NULL
-		THEN format('register organization %s, governed from %s', c.subject, c.org)
-		ELSE format('register organization %s, admin %s, approver %s',
-					c.subject, admin, approver) END;
+		THEN format('register organization %L, governed from %L, description %s',
+					c.subject, c.org, claiim._said(description))
+		ELSE format('register organization %L, admin %L, approver %L, description %s',
+					c.subject, admin, approver, claiim._said(description)) END;
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -274,17 +76,14 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	o claiim.orgs;
+	o claiim.orgs := claiim._org_for(c.subject, apply);
 BEGIN
-	SELECT x.* INTO STRICT o FROM claiim.orgs x
-	WHERE x.org = c.subject
-	FOR NO KEY UPDATE;
 	IF o.status <> 'suspended' THEN
 		RAISE EXCEPTION 'organization "%" is not suspended', o.org
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
 	base := jsonb_build_object('status', o.status, 'since', claiim._utc(o.status_since));
-	summary := format('resume organization %s', o.org);
+	summary := format('resume organization %L', o.org);
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -326,20 +125,21 @@ BEGIN
 	END LOOP;
 	PERFORM claiim._check_role(role_name);
 	IF apply THEN
-		LOCK TABLE claiim.humans IN SHARE ROW EXCLUSIVE MODE;	/* a role is bound once */
+		PERFORM claiim._serialize('roles');	/* a role is bound once */
 	END IF;
 	PERFORM claiim._check_role_free(role_name);
 	base := '{}';
-	summary := format('register human %s (role %I) in %s: %s',
-					  c.subject, role_name, c.org, claiim._list(capabilities));
+	summary := format('register human %L (%s), role %L, in %L with the capabilities: %s',
+					  c.subject, coalesce('full name ' || quote_literal(full_name), 'no full name'),
+					  role_name, c.org, claiim._list(capabilities));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
 
 	PERFORM claiim._check_base(c, base);
 	PERFORM claiim._record_effect(c, actor);
-	INSERT INTO claiim.humans (human, role_name, full_name)
-	VALUES (c.subject, role_name, full_name);
+	INSERT INTO claiim.humans (human, org, role_name, full_name)
+	VALUES (c.subject, c.org, role_name, full_name);
 	INSERT INTO claiim.memberships (human, org, capability)
 	SELECT c.subject, c.org, x FROM unnest(capabilities) x;
 	FOREACH capability IN ARRAY capabilities LOOP
@@ -348,7 +148,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim._human_register(claiim.changes, text, boolean) IS
-'Kind human.register: a new human, the role to log in with, and first capabilities. Errors: 42710 if human or role is taken; 42704 if there is no such role; 22023, 22004.';
+'Kind human.register: a new human, the home organization, the role to log in with, and first capabilities. Errors: 42710 if human or role is taken; 42704 if there is no such role; 22023, 22004.';
 
 CREATE FUNCTION claiim._human_reactivate(c claiim.changes, actor text, apply boolean,
 										 OUT base jsonb, OUT summary text)
@@ -356,19 +156,18 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	h claiim.humans;
+	h claiim.humans := claiim._human_for(c.subject, apply);
 BEGIN
-	SELECT x.* INTO STRICT h FROM claiim.humans x
-	WHERE x.human = c.subject
-	FOR NO KEY UPDATE;
 	IF h.status = 'active' THEN
 		RAISE EXCEPTION 'human "%" is already active', h.human
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
 	PERFORM claiim._check_role(h.role_name);
-	base := jsonb_build_object('status', h.status, 'since', claiim._utc(h.status_since),
-							   'home', claiim._home_org(h.human));
-	summary := format('reactivate human %s', h.human);
+	base := jsonb_build_object('status', h.status, 'since', claiim._utc(h.status_since));
+	summary := format('reactivate human %L, with the capabilities: %s', h.human,
+		claiim._list(ARRAY(SELECT m.capability || ' in ' || m.org
+						   FROM claiim.memberships m WHERE m.human = h.human
+						   ORDER BY m.org, m.capability)));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -390,32 +189,35 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	wanted text := c.payload ->> 'capability';
+	target text := c.payload ->> 'org';
 BEGIN
 	PERFORM claiim._check_capability(wanted);
 	PERFORM claiim._check_active_human(c.subject);
+	PERFORM claiim._check_org(target);
 	PERFORM FROM claiim.memberships m
-	WHERE m.human = c.subject AND m.org = c.org
+	WHERE m.human = c.subject AND m.org = target
 		AND m.capability = wanted;
 	IF FOUND THEN
 		RAISE EXCEPTION 'human "%" already holds the % capability in organization "%"',
-				c.subject, wanted, c.org
+				c.subject, wanted, target
 			USING ERRCODE = 'duplicate_object';
 	END IF;
-	base := '{}';
-	summary := format('grant %s the %s capability in %s', c.subject, wanted, c.org);
+	base := jsonb_build_object('decided_by', claiim._granting_org(c.subject, target));
+	summary := format('grant %L the %s capability in %L', c.subject, wanted, target);
 	IF NOT apply THEN
 		RETURN;
 	END IF;
 
+	/* In the organization that it concerns, for its auditors to see. */
 	PERFORM claiim._check_base(c, base);
-	PERFORM claiim._record_effect(c, actor);
+	PERFORM claiim._record_effect(c, actor, org => target);
 	INSERT INTO claiim.memberships (human, org, capability)
-	VALUES (c.subject, c.org, wanted);
+	VALUES (c.subject, target, wanted);
 	PERFORM claiim._enter_group(c.subject, wanted);
 END
 $$;
 COMMENT ON FUNCTION claiim._capability_grant(claiim.changes, text, boolean) IS
-'Kind capability.grant: a human may do more. Errors: 42704 unless the human is active; 42710 if held already; 22023.';
+'Kind capability.grant: a human may do more. Errors: 42704 unless the human is active and the organization exists; 42710 if held already; 22023.';
 
 CREATE FUNCTION claiim._capability_revoke(c claiim.changes, actor text, apply boolean,
 										  OUT base jsonb, OUT summary text)
@@ -429,11 +231,10 @@ BEGIN
 	PERFORM claiim._check_capability(wanted);
 	PERFORM claiim._check_text('human', c.subject, 128);
 	/* Two revocations at once must not each count on the other's human. */
-	PERFORM FROM claiim.orgs o WHERE o.org = c.org FOR NO KEY UPDATE;
+	PERFORM claiim._org_for(c.org, apply);
 	SELECT x.* INTO m FROM claiim.memberships x
 	WHERE x.human = c.subject AND x.org = c.org
-		AND x.capability = wanted
-	FOR UPDATE;
+		AND x.capability = wanted;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'human "%" does not hold the % capability in organization "%" itself',
 				c.subject, wanted, c.org
@@ -441,12 +242,13 @@ BEGIN
 	END IF;
 	IF wanted IN ('admin', 'approver') AND strpos(c.org, '/') = 0
 		AND NOT claiim._keeps_two_persons(c.org, c.subject, wanted) THEN
-		RAISE EXCEPTION 'organization "%" would be left without an admin and another approver', c.org
+		RAISE EXCEPTION 'organization "%" would be left without an admin and %', c.org,
+				claiim._others_needed(c.org)
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				  HINT = 'Grant the capability to somebody else first.';
 	END IF;
 	base := jsonb_build_object('granted_at', claiim._utc(m.granted_at));
-	summary := format('revoke the %s capability of %s in %s', wanted, c.subject, c.org);
+	summary := format('revoke the %s capability of %L in %L', wanted, c.subject, c.org);
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -487,14 +289,14 @@ BEGIN
 	IF role_name IS NOT NULL THEN
 		PERFORM claiim._check_role(role_name);
 		IF apply THEN
-			LOCK TABLE claiim.humans IN SHARE ROW EXCLUSIVE MODE;	/* a role is bound once */
+			PERFORM claiim._serialize('roles');	/* a role is bound once */
 		END IF;
 		PERFORM claiim._check_role_free(role_name);
 	END IF;
 	base := '{}';
-	summary := format('register agent %s in %s, anchor %s, skills: %s, role: %s',
+	summary := format('register agent %L in %L, anchor %L, skills: %s, role: %s, description: %s',
 					  c.subject, c.org, anchor, claiim._list(skills),
-					  coalesce(quote_ident(role_name), 'none'));
+					  claiim._said(role_name), claiim._said(description));
 	IF NOT apply THEN
 		PERFORM claiim._notice_unpublished(skills, c.org);
 		RETURN;
@@ -520,12 +322,12 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a claiim.agents := claiim._lock_agent(c.subject);
+	a claiim.agents := claiim._agent_for(c.subject, apply);
 BEGIN
 	PERFORM claiim._check_not_retired(a);
 	PERFORM claiim._check_text('reason', c.payload ->> 'reason', 1000);
 	base := '{}';
-	summary := format('retire agent %s for good: %s', a.agent, c.payload ->> 'reason');
+	summary := format('retire agent %L for good: %L', a.agent, c.payload ->> 'reason');
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -546,7 +348,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a claiim.agents := claiim._lock_agent(c.subject);
+	a claiim.agents := claiim._agent_for(c.subject, apply);
 BEGIN
 	PERFORM claiim._check_not_retired(a);
 	IF a.status <> 'suspended' THEN
@@ -555,7 +357,7 @@ BEGIN
 	END IF;
 	PERFORM claiim._check_text('reason', c.payload ->> 'reason', 1000);
 	base := jsonb_build_object('status', a.status, 'since', claiim._utc(a.status_since));
-	summary := format('resume agent %s: %s', a.agent, c.payload ->> 'reason');
+	summary := format('resume agent %L: %L', a.agent, c.payload ->> 'reason');
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -576,13 +378,13 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a claiim.agents := claiim._lock_agent(c.subject);
+	a claiim.agents := claiim._agent_for(c.subject, apply);
 	declared text[] := claiim._text_array(c.payload -> 'skills');
 BEGIN
 	PERFORM claiim._check_not_retired(a);
 	PERFORM claiim._check_skills(declared);
 	base := jsonb_build_object('skills', a.skills);
-	summary := format('agent %s declares the skills: %s (now: %s)',
+	summary := format('agent %L declares the skills: %s (now: %s)',
 					  a.agent, claiim._list(declared), claiim._list(a.skills));
 	IF NOT apply THEN
 		PERFORM claiim._notice_unpublished(declared, a.org);
@@ -603,14 +405,14 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a claiim.agents := claiim._lock_agent(c.subject);
+	a claiim.agents := claiim._agent_for(c.subject, apply);
 	new_role name := c.payload ->> 'role';
 BEGIN
 	IF new_role IS NOT NULL THEN
 		PERFORM claiim._check_not_retired(a);
 		PERFORM claiim._check_role(new_role);
 		IF apply THEN
-			LOCK TABLE claiim.humans IN SHARE ROW EXCLUSIVE MODE;	/* a role is bound once */
+			PERFORM claiim._serialize('roles');	/* a role is bound once */
 		END IF;
 		PERFORM claiim._check_role_free(new_role);
 	ELSIF a.role_name IS NULL THEN
@@ -618,9 +420,8 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
 	base := jsonb_build_object('role', a.role_name);
-	summary := format('bind agent %s to role %s (now: %s)', a.agent,
-					  coalesce(quote_ident(new_role), 'none'),
-					  coalesce(quote_ident(a.role_name), 'none'));
+	summary := format('bind agent %L to role %s (now: %s)', a.agent,
+					  claiim._said(new_role), claiim._said(a.role_name));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -642,7 +443,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a claiim.agents := claiim._lock_agent(c.subject);
+	a claiim.agents := claiim._agent_for(c.subject, apply);
 	anchor text := c.payload ->> 'anchor';
 	present claiim.anchors;
 	moment timestamptz;
@@ -650,15 +451,14 @@ BEGIN
 	PERFORM claiim._check_not_retired(a);
 	PERFORM claiim._check_anchor(anchor, a.org);
 	SELECT x.* INTO present FROM claiim.anchors x
-	WHERE x.agent = a.agent AND x.valid_until IS NULL
-	FOR UPDATE;
+	WHERE x.agent = a.agent AND x.valid_until IS NULL;
 	IF present.human = anchor THEN
 		RAISE EXCEPTION 'human "%" is already the anchor of agent "%"', anchor, a.agent
 			USING ERRCODE = 'duplicate_object';
 	END IF;
 	base := jsonb_build_object('anchor', present.human, 'since', claiim._utc(present.valid_from));
-	summary := format('make %s the anchor of agent %s (now: %s)', anchor, a.agent,
-					  coalesce(present.human, 'none'));
+	summary := format('make %L the anchor of agent %L (now: %s)', anchor, a.agent,
+					  claiim._said(present.human));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -687,23 +487,17 @@ DECLARE
 	present text;
 BEGIN
 	PERFORM claiim._pattern_check(c.subject, '/');
-	PERFORM claiim._check_text('organization', owner, 128);
-	PERFORM FROM claiim.orgs o WHERE o.org = owner FOR KEY SHARE;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'organization "%" does not exist', owner
-			USING ERRCODE = 'undefined_object',
-				  HINT = 'Register it first: claiim.register_org().';
-	END IF;
+	PERFORM claiim._check_org(owner);
+	PERFORM claiim._org_for(c.org, apply);
 	SELECT t.org INTO present FROM claiim.targets t
-	WHERE t.pattern = c.subject
-	FOR UPDATE;
+	WHERE t.pattern = c.subject;
 	IF present = owner THEN
 		RAISE EXCEPTION 'targets "%" already belong to organization "%"', c.subject, owner
 			USING ERRCODE = 'duplicate_object';
 	END IF;
 	base := jsonb_build_object('org', present);
-	summary := format('targets %s belong to %s (now: %s)', c.subject, owner,
-					  coalesce(present, 'not mapped'));
+	summary := format('targets %L belong to %L (now: %s)', c.subject, owner,
+					  coalesce(quote_literal(present), 'not mapped'));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -726,15 +520,15 @@ DECLARE
 	present text;
 BEGIN
 	PERFORM claiim._check_text('pattern', c.subject, 256);
+	PERFORM claiim._org_for(c.org, apply);
 	SELECT t.org INTO present FROM claiim.targets t
-	WHERE t.pattern = c.subject
-	FOR UPDATE;
+	WHERE t.pattern = c.subject;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'targets "%" are not mapped', c.subject
 			USING ERRCODE = 'undefined_object';
 	END IF;
 	base := jsonb_build_object('org', present);
-	summary := format('targets %s no longer belong to %s', c.subject, present);
+	summary := format('targets %L no longer belong to %L', c.subject, present);
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -755,7 +549,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	a claiim.agents := claiim._lock_agent(c.subject);
+	a claiim.agents := claiim._agent_for(c.subject, apply);
 	v claiim.policy_versions := claiim._usable_policy(c.payload ->> 'policy', c.org);
 	skill text;
 	skills text[];
@@ -779,8 +573,7 @@ BEGIN
 		END IF;
 	END LOOP;
 	SELECT b.* INTO present FROM claiim.bindings b
-	WHERE b.agent = a.agent
-	FOR UPDATE;
+	WHERE b.agent = a.agent;
 	IF present.policy_version = v.name THEN
 		RAISE EXCEPTION 'policy version "%" is already bound to agent "%"', v.name, a.agent
 			USING ERRCODE = 'duplicate_object';
@@ -788,8 +581,8 @@ BEGIN
 	base := jsonb_build_object('policy', present.policy_version,
 							   'change', present.change,
 							   'sha256', encode(v.sha256, 'hex'));
-	summary := format('bind policy %s to agent %s (now: %s)', v.name, a.agent,
-					  coalesce(present.policy_version, 'none'));
+	summary := format('bind policy %L to agent %L (now: %s)', v.name, a.agent,
+					  claiim._said(present.policy_version));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -814,11 +607,10 @@ DECLARE
 	v claiim.policy_versions := claiim._usable_policy(c.payload ->> 'policy', c.org);
 	present claiim.bindings;
 BEGIN
-	PERFORM FROM claiim.orgs o WHERE o.org = c.org FOR NO KEY UPDATE;
+	PERFORM claiim._org_for(c.org, apply);
 	PERFORM claiim._policy_check(v.source, c.org);
 	SELECT b.* INTO present FROM claiim.bindings b
-	WHERE b.org = c.org
-	FOR UPDATE;
+	WHERE b.org = c.org;
 	IF present.policy_version = v.name THEN
 		RAISE EXCEPTION 'policy version "%" is already the baseline of organization "%"', v.name, c.org
 			USING ERRCODE = 'duplicate_object';
@@ -826,8 +618,8 @@ BEGIN
 	base := jsonb_build_object('policy', present.policy_version,
 							   'change', present.change,
 							   'sha256', encode(v.sha256, 'hex'));
-	summary := format('make policy %s the baseline of organization %s (now: %s)',
-					  v.name, c.org, coalesce(present.policy_version, 'none'));
+	summary := format('make policy %L the baseline of organization %L (now: %s)',
+					  v.name, c.org, claiim._said(present.policy_version));
 	IF NOT apply THEN
 		RETURN;
 	END IF;
@@ -851,16 +643,16 @@ AS $$
 DECLARE
 	present claiim.bindings;
 BEGIN
+	PERFORM claiim._org_for(c.org, apply);
 	SELECT b.* INTO present FROM claiim.bindings b
-	WHERE b.org = c.org
-	FOR UPDATE;
+	WHERE b.org = c.org;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'organization "%" has no baseline', c.org
 			USING ERRCODE = 'undefined_object';
 	END IF;
 	base := jsonb_build_object('policy', present.policy_version,
 							   'change', present.change);
-	summary := format('organization %s has no baseline (now: %s)', c.org,
+	summary := format('organization %L has no baseline (now: %L)', c.org,
 					  present.policy_version);
 	IF NOT apply THEN
 		RETURN;
@@ -919,6 +711,16 @@ BEGIN
 			SELECT * INTO base, summary FROM claiim._baseline_unbind(c, actor, apply);
 		WHEN 'session.grant' THEN
 			SELECT * INTO base, summary FROM claiim._session_grant(c, actor, apply);
+		WHEN 'quorum.set' THEN
+			SELECT * INTO base, summary FROM claiim._quorum_set(c, actor, apply);
+		WHEN 'break_glass.permit' THEN
+			SELECT * INTO base, summary FROM claiim._break_glass_permit(c, actor, apply);
+		WHEN 'retention.set' THEN
+			SELECT * INTO base, summary FROM claiim._retention_set(c, actor, apply);
+		WHEN 'hold.release' THEN
+			SELECT * INTO base, summary FROM claiim._hold_release(c, actor, apply);
+		WHEN 'context.erase' THEN
+			SELECT * INTO base, summary FROM claiim._context_erase(c, actor, apply);
 	END CASE;
 END
 $$;

@@ -49,8 +49,8 @@ BEGIN
 				jsonb_build_object('human', human2, 'role', role2)),
 			'targets', '**'));
 	INSERT INTO claiim.orgs (org, founding) VALUES (org, true);
-	INSERT INTO claiim.humans (human, role_name)
-	VALUES (human1, role1), (human2, role2);
+	INSERT INTO claiim.humans (human, org, role_name)
+	VALUES (human1, org, role1), (human2, org, role2);
 	INSERT INTO claiim.targets (pattern, org) VALUES ('**', org);
 	FOREACH capability IN ARRAY ARRAY['admin', 'approver', 'auditor'] LOOP
 		INSERT INTO claiim.memberships (human, org, capability)
@@ -111,7 +111,7 @@ AS $$
 					 '["member"]')));
 $$;
 COMMENT ON FUNCTION claiim.register_human(text, name, text, text, text[]) IS
-'Proposes a new human of an organization: human is the name for Chron, role_name the login role, full_name may be NULL, capabilities are any of admin, approver, auditor, member (none: member). Returns the change. Errors: 42501 without the admin capability there; 42710 if human or role is taken; 42704 if there is no such role; 22023, 22004.';
+'Proposes a new human of an organization, which is the human''s home from then on: human is the name for Chron, role_name the login role, full_name may be NULL, capabilities are any of admin, approver, auditor, member (none: member). Returns the change. Errors: 42501 without the admin capability there; 42710 if human or role is taken; 42704 if there is no such role; 22023, 22004.';
 
 CREATE FUNCTION claiim.reactivate_human(human text) RETURNS text
 LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -120,18 +120,34 @@ AS $$
 	SELECT claiim._propose('human.reactivate', claiim._human_org(human), human, '{}');
 $$;
 COMMENT ON FUNCTION claiim.reactivate_human(text) IS
-'Proposes to make an inactive human active again, with the capabilities of before. Decided by the human''s home organization: the deepest that covers all memberships, or the founding one. Returns the change. Errors: 42501 without the admin capability there; 55000 if already active; 22004, 22023.';
+'Proposes to make an inactive human active again, with the capabilities of before. Decided by the human''s home organization, where the human was registered. Returns the change. Errors: 42501 without the admin capability there; 55000 if already active; 22004, 22023.';
 
 CREATE FUNCTION claiim.grant_capability(human text, org text, capability text)
 RETURNS text
-LANGUAGE sql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT claiim._propose('capability.grant', org, human,
-						   jsonb_build_object('capability', capability));
+DECLARE
+	me text := claiim._actor();
+	decider text;
+BEGIN
+	PERFORM claiim._check_text('human', human, 128);
+	PERFORM claiim._check_text('organization', org, 128);
+	decider := claiim._granting_org(human, org);
+	IF NOT claiim._may(me, 'admin', decider) THEN
+		PERFORM claiim._require(me, 'admin', org);
+	END IF;
+	IF decider <> org AND NOT claiim._may(me, 'admin', decider) THEN
+		RAISE EXCEPTION 'there is no human "%" to whom organization "%" can grant a capability', human, org
+			USING ERRCODE = 'insufficient_privilege',
+				  HINT = 'Either there is no such human, or the human belongs to another organization: then the nearest above both decides, or the founding one.';
+	END IF;
+	RETURN claiim._propose('capability.grant', decider, human,
+						   jsonb_build_object('capability', capability, 'org', org));
+END
 $$;
 COMMENT ON FUNCTION claiim.grant_capability(text, text, text) IS
-'Proposes that a human holds a capability (admin, approver, auditor, member) in an organization and below. Returns the change. Errors: 42501 without the admin capability there; 42704 unless the human is active; 42710 if held already; 22023, 22004.';
+'Proposes that a human holds a capability (admin, approver, auditor, member) in an organization and below. Decided by that organization for its own: those at home in it, above or below it, or members of it; for others by the nearest organization above it and their home, or by the founding one. Returns the change. Errors: 42501 without the admin capability in the organization that decides, the same for a human who does not exist and for another organization''s; 42704 unless the human is active; 42710 if held already; 22023, 22004.';
 
 CREATE FUNCTION claiim.revoke_capability(human text, org text, capability text)
 RETURNS text

@@ -27,8 +27,8 @@ BEGIN
 	PERFORM claiim._check_name('skill', skill);
 	PERFORM claiim._skill_check(source);
 
-	/* One publisher at a time in an organization, so numbers are not raced for. */
-	PERFORM FROM claiim.orgs o WHERE o.org = publish_skill.org FOR NO KEY UPDATE;
+	/* One publisher of a name at a time, so that numbers are not raced for. */
+	PERFORM claiim._serialize('skill ' || skill);
 	SELECT s.org INTO owner FROM claiim.skills s WHERE s.skill = publish_skill.skill;
 	IF owner <> org THEN
 		RAISE EXCEPTION 'the skill name "%" is taken', skill
@@ -49,14 +49,7 @@ BEGIN
 		jsonb_build_object('skill', skill, 'version', next,
 						   'sha256', encode(digest, 'hex')));
 	IF owner IS NULL THEN
-		BEGIN
-			INSERT INTO claiim.skills (skill, org) VALUES (skill, org);
-		EXCEPTION
-			WHEN unique_violation THEN
-				RAISE EXCEPTION 'the skill name "%" is taken', skill
-					USING ERRCODE = 'duplicate_object',
-						  HINT = 'Skills'' names are unique across organizations. If it is yours, publish it for the organization that it belongs to.';
-		END;
+		INSERT INTO claiim.skills (skill, org) VALUES (skill, org);
 	END IF;
 	INSERT INTO claiim.skill_versions (skill, version, name, source, sha256, published_by)
 	VALUES (skill, next, result, source, digest, me);
@@ -83,8 +76,8 @@ BEGIN
 	PERFORM claiim._check_name('policy', policy);
 	skills := claiim._policy_check(source, org);
 
-	/* One publisher at a time in an organization, so numbers are not raced for. */
-	PERFORM FROM claiim.orgs o WHERE o.org = publish_policy.org FOR NO KEY UPDATE;
+	/* One publisher of a name at a time, so that numbers are not raced for. */
+	PERFORM claiim._serialize('policy ' || policy);
 	SELECT p.org INTO owner FROM claiim.policies p WHERE p.policy = publish_policy.policy;
 	IF owner <> org THEN
 		RAISE EXCEPTION 'the policy name "%" is taken', policy
@@ -105,14 +98,7 @@ BEGIN
 		jsonb_build_object('policy', policy, 'version', next,
 						   'sha256', encode(digest, 'hex'), 'skills', skills));
 	IF owner IS NULL THEN
-		BEGIN
-			INSERT INTO claiim.policies (policy, org) VALUES (policy, org);
-		EXCEPTION
-			WHEN unique_violation THEN
-				RAISE EXCEPTION 'the policy name "%" is taken', policy
-					USING ERRCODE = 'duplicate_object',
-						  HINT = 'Policies'' names are unique across organizations. If it is yours, publish it for the organization that it belongs to.';
-		END;
+		INSERT INTO claiim.policies (policy, org) VALUES (policy, org);
 	END IF;
 	INSERT INTO claiim.policy_versions (policy, version, name, source, sha256, published_by)
 	VALUES (policy, next, result, source, digest, me);
@@ -135,7 +121,7 @@ DECLARE
 BEGIN
 	PERFORM claiim._require(me, 'admin', org);
 	PERFORM claiim._check_text('reason', reason, 1000);
-	a := claiim._lock_agent(agent);
+	a := claiim._seize_agent(agent);
 	PERFORM claiim._check_not_retired(a);
 	IF a.status = 'suspended' THEN
 		RAISE EXCEPTION 'agent "%" is already suspended', agent
@@ -161,9 +147,7 @@ DECLARE
 BEGIN
 	PERFORM claiim._require(me, 'admin', org);
 	PERFORM claiim._check_text('reason', reason, 1000);
-	SELECT x.* INTO STRICT o FROM claiim.orgs x
-	WHERE x.org = suspend_org.org
-	FOR NO KEY UPDATE;
+	o := claiim._seize_org(org);
 	IF o.status = 'suspended' THEN
 		RAISE EXCEPTION 'organization "%" is already suspended', org
 			USING ERRCODE = 'object_not_in_prerequisite_state';
@@ -192,15 +176,13 @@ BEGIN
 	PERFORM claiim._check_text('reason', reason, 1000);
 
 	/* Two deactivations at once must not each count on the other's human. */
-	PERFORM FROM claiim.orgs o
-	WHERE strpos(o.org, '/') = 0
-		AND EXISTS (SELECT FROM claiim.memberships m
-					WHERE m.human = deactivate_human.human AND m.org = o.org)
-	ORDER BY o.org
-	FOR NO KEY UPDATE;
-	SELECT x.* INTO STRICT h FROM claiim.humans x
-	WHERE x.human = deactivate_human.human
-	FOR NO KEY UPDATE;
+	PERFORM claiim._seize_org(o.org)
+	FROM (SELECT x.org FROM claiim.orgs x
+		  WHERE strpos(x.org, '/') = 0
+			AND EXISTS (SELECT FROM claiim.memberships m
+						WHERE m.human = deactivate_human.human AND m.org = x.org)
+		  ORDER BY x.org) AS o;
+	h := claiim._seize_human(human);
 	IF h.status <> 'active' THEN
 		RAISE EXCEPTION 'human "%" is already inactive', human
 			USING ERRCODE = 'object_not_in_prerequisite_state';
@@ -213,7 +195,8 @@ BEGIN
 	ORDER BY m.org
 	LIMIT 1;
 	IF FOUND THEN
-		RAISE EXCEPTION 'organization "%" would be left without an admin and another approver', alone
+		RAISE EXCEPTION 'organization "%" would be left without an admin and %', alone,
+				claiim._others_needed(alone)
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				  DETAIL = 'Nobody could ever approve a change there again.',
 				  HINT = 'Grant the capability to somebody else first. To lock the human out at once: suspend the agents, and have the database administrator ALTER ROLE ... NOLOGIN.';
@@ -227,4 +210,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.deactivate_human(text, text) IS
-'From now on the human can do nothing, and every agent anchored to this human is denied, until two others reactivate the human or transfer the anchors. Errors: 42501 without the admin capability in the human''s home organization (the deepest that covers all memberships, or the founding one); 55000 if already inactive, or if a top-level organization would be left without an admin and another approver; 22004, 22023 for the reason.';
+'From now on the human can do nothing, and every agent anchored to this human is denied, until two others reactivate the human or transfer the anchors. Errors: 42501 without the admin capability in the human''s home organization (where the human was registered) or above it; 55000 if already inactive, or if a top-level organization would be left without an admin and another approver; 22004, 22023 for the reason.';

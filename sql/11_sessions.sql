@@ -135,7 +135,7 @@ BEGIN
 		END IF;
 		base := jsonb_build_object('requested_at', claiim._utc(s.requested_at));
 	END IF;
-	summary := format('open session %s for agent %s: %s on %s, %s, %s, reason: %s',
+	summary := format('open session %s for agent %s: %s on %s, %s, %s, reason: %L',
 		id, a.agent, claiim._list(actions), claiim._list(targets),
 		CASE WHEN ends IS NULL
 			THEN format('for %s from %s', to_char(lasts, 'HH24:MI:SS'),
@@ -143,7 +143,7 @@ BEGIN
 			ELSE format('from %s until %s', coalesce(claiim._utc(begins), 'its approval'),
 						claiim._utc(ends)) END,
 		coalesce('at most ' || max_uses || ' uses', 'any number of uses')
-			|| coalesce(', ticket ' || ticket, ''),
+			|| coalesce(', ticket ' || quote_literal(ticket), ''),
 		reason);
 	IF NOT apply THEN
 		RETURN;
@@ -166,9 +166,8 @@ BEGIN
 	SET status = 'granted', decided_at = moment, decided_by = actor,
 		valid_from = begins, valid_until = ends, change = c.change,
 		proposed_by = c.proposed_by,
-		approved_by = (SELECT string_agg(p.human, ', ' ORDER BY p.approved_at, p.human)
-					   FROM claiim.approvals p
-					   WHERE p.change = c.change)
+		approved_by = coalesce(nullif(array_to_string(claiim._approvers(c), ', '), ''),
+							   actor || ' (break-glass)')
 	WHERE x.session = id;
 END
 $$;

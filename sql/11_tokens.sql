@@ -119,7 +119,7 @@ DECLARE
 	t claiim.tokens;
 BEGIN
 	PERFORM claiim._require(me, 'admin', org);
-	PERFORM claiim._check_not_retired(claiim._lock_agent(agent));
+	PERFORM claiim._check_not_retired(claiim._agent_for(agent, false));
 	IF label IS NOT NULL THEN
 		PERFORM claiim._check_text('label', label, 200);
 	END IF;
@@ -171,7 +171,7 @@ AS $$
 DECLARE
 	me text := claiim._actor();
 	old claiim.tokens := claiim._lock_token(me, old_token);
-	a claiim.agents := claiim._lock_agent(old.agent);
+	a claiim.agents := claiim._agent_for(old.agent, false);
 	successor claiim.tokens;
 	moment timestamptz := clock_timestamp();
 	ends_at timestamptz;

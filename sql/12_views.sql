@@ -63,8 +63,10 @@ COMMENT ON COLUMN claiim.acts.log IS 'The log that it was written in';
 
 CREATE VIEW claiim.pending_changes WITH (security_invoker) AS
 	SELECT c.change, c.kind, c.org, c.subject, c.summary, c.proposed_by,
+		t.approvals, t.needed, t.approved_by,
 		c.proposed_at, c.expires_at, c.payload
 	FROM claiim.changes c
+		LEFT JOIN LATERAL claiim._tally(c.change) AS t ON true
 	WHERE c.status = 'pending'
 		AND c.expires_at > clock_timestamp();
 COMMENT ON VIEW claiim.pending_changes IS 'Changes that wait for approval, in the organizations where you are admin, approver or auditor.';
@@ -74,6 +76,9 @@ COMMENT ON COLUMN claiim.pending_changes.org IS 'The organization whose approver
 COMMENT ON COLUMN claiim.pending_changes.subject IS 'What is changed';
 COMMENT ON COLUMN claiim.pending_changes.summary IS 'The change as a sentence';
 COMMENT ON COLUMN claiim.pending_changes.proposed_by IS 'The human who proposed it';
+COMMENT ON COLUMN claiim.pending_changes.approvals IS 'How many approvals it has that count now';
+COMMENT ON COLUMN claiim.pending_changes.needed IS 'How many it needs; it takes effect with the last of them';
+COMMENT ON COLUMN claiim.pending_changes.approved_by IS 'Whose approvals these are';
 COMMENT ON COLUMN claiim.pending_changes.proposed_at IS 'When';
 COMMENT ON COLUMN claiim.pending_changes.expires_at IS 'From when it can no longer be approved';
 COMMENT ON COLUMN claiim.pending_changes.payload IS 'All that it will do, and under "base" the state that it was based on';

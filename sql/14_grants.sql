@@ -97,6 +97,16 @@ GRANT EXECUTE ON FUNCTION
 	claiim.grant_session(text),
 	claiim.refuse_session(text, text),
 	claiim.revoke_session(text, text),
+	claiim.set_quorum(text, text, integer),
+	claiim.break_glass(text, text, interval),
+	claiim.close_review(text, text, text),
+	claiim.forbid_break_glass(text, text),
+	claiim.permit_break_glass(text),
+	claiim.set_retention(text, interval),
+	claiim.prune_contexts(text),
+	claiim.erase_context(text, text),
+	claiim.place_hold(text, text),
+	claiim.release_hold(text, text),
 	claiim.issue_token(text, interval, text, cidr[]),
 	claiim.rotate_token(text, interval, interval),
 	claiim.revoke_token(text, text)
@@ -131,6 +141,13 @@ GRANT SELECT (token, agent, label, networks, issued_by, issued_at, expires_at,
 ON claiim.tokens
 TO claiim_admin, claiim_auditor;
 GRANT SELECT ON claiim.token_registry, claiim.token_uses TO claiim_admin, claiim_auditor;
+GRANT SELECT ON
+	claiim.quorums,
+	claiim.reviews,
+	claiim.retentions,
+	claiim.holds,
+	claiim.open_reviews
+TO claiim_admin, claiim_auditor;
 
 /* Humans who audit */
 
@@ -148,6 +165,7 @@ GRANT EXECUTE ON FUNCTION
 	claiim.five_questions(text),
 	claiim.record_bytes(text),
 	claiim.verify(),
+	claiim.registry_digests(),
 	claiim.chron_id(bigint, timestamptz)
 TO claiim_auditor;
 
@@ -157,6 +175,7 @@ GRANT EXECUTE ON FUNCTION
 	claiim._visible_orgs(text[]),
 	claiim._governing_orgs(text[]),
 	claiim._human_of_session(),
+	claiim._tally(text),
 	claiim._session_lapses_at(claiim.sessions),
 	claiim._session_state(claiim.sessions, bigint, timestamptz)
 TO claiim_admin, claiim_auditor;

@@ -87,6 +87,12 @@ static ClaiimQuery outbox_take = {
 	" FROM taken ORDER BY committed_at, act_id COLLATE \"C\"",
 	0, {0}, NULL
 };
+static ClaiimQuery digests_query = {
+	"SELECT jsonb_object_agg(d.table_name,"
+	" jsonb_build_object('rows', d.row_count, 'sha256', d.sha256))::text"
+	" FROM claiim._registry_digests() d",
+	0, {0}, NULL
+};
 static ClaiimQuery context_insert = {
 	"INSERT INTO claiim.contexts (seq, salt, value) VALUES ($1, $2, $3)",
 	3, {INT8OID, BYTEAOID, TEXTOID}, NULL
@@ -214,6 +220,23 @@ insert_context(int64 seq, const ChronRequest *request)
  * The writer's own acts
  */
 
+/* What the registry holds, as JSON text; see claiim.registry_digests. */
+static char *
+registry_digests(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	OwnerScope	scope;
+	char	   *result;
+
+	claiim_owner_begin(&scope, true);
+	(void) claiim_query(&digests_query, NULL, NULL, false, 1);
+	result = MemoryContextStrdup(context,
+								 SPI_getvalue(SPI_tuptable->vals[0],
+											  SPI_tuptable->tupdesc, 1));
+	claiim_owner_end(&scope);
+	return result;
+}
+
 static void
 append_log_open(ChronInserter *inserter)
 {
@@ -234,6 +257,7 @@ append_log_open(ChronInserter *inserter)
 		appendStringInfoString(&detail, ", \"previous_log\": ");
 		escape_json(&detail, previous);
 	}
+	appendStringInfo(&detail, ", \"tables\": %s", registry_digests());
 	appendStringInfoChar(&detail, '}');
 	chron_insert_log(my_log, tip.seq + 1);
 

@@ -7,9 +7,10 @@
  * that SQL can do is an append; every INSERT, UPDATE, DELETE and TRUNCATE
  * that reaches this trigger is refused, by whomever.  The exceptions are what
  * the writer itself does beside Chron (INSERTs into contexts, logs and
- * completions, and the counting of session_uses), and the INSERTs of a
+ * completions, and the counting of session_uses), the INSERTs of a
  * restore, into a database where no log has been opened: what they put there
- * is judged by its hashes.
+ * is judged by its hashes; and the removal of contexts, which no hash needs,
+ * in a transaction that has recorded the act of it.
  *
  * DROP EXTENSION, DROP OWNED, DROP TABLE and ALTER TABLE would take records
  * along or away as readily as anything else.  A part of Chron that has
@@ -55,7 +56,8 @@ is_count(Relation relation)
  * claiim._guard_chron(): trigger on claiim.chron, each of its partitions, and
  * the tables beside it that are the writer's alone
  *
- * Errors: 42501, always, but for the writer and a restore.
+ * Errors: 42501, always, but for the writer, a restore, and contexts whose
+ * removal is an act of this transaction.
  */
 Datum
 claiim_guard_chron(PG_FUNCTION_ARGS)
@@ -86,7 +88,14 @@ claiim_guard_chron(PG_FUNCTION_ARGS)
 		what = "UPDATE of";
 	}
 	else if (TRIGGER_FIRED_BY_DELETE(event))
+	{
+		if (TRIGGER_FIRED_FOR_ROW(event) &&
+			RelationGetRelid(trigdata->tg_relation) ==
+			claiim_catalog(false)->tables[TABLE_CONTEXTS] &&
+			claiim_may_erase())
+			return PointerGetDatum(trigdata->tg_trigtuple);
 		what = "DELETE from";
+	}
 	else
 		what = "TRUNCATE of";
 

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(claiim_chron_key);
 
 typedef struct Walk
 {
+	int64		must_reach;		/* the last record that must be there */
 	int64		records;
 	int64		last_seq;
 	int64		last_at;
@@ -128,20 +129,17 @@ check_row(Walk *walk, HeapTuple tuple, TupleDesc desc, StringInfo buffer)
 /*
  * The chain is whole as far as it goes.  Does it go as far as it must?  A
  * log's first record, and what this server has acknowledged since it
- * started, are known.
+ * started, are known; both as of before the walk, for the chain goes on.
  */
 static void
 check_end(Walk *walk)
 {
-	int64		expected = Max(chron_last_log_start(),
-							   chron_last_acknowledged());
-
-	if (walk->last_seq < expected)
+	if (walk->last_seq < walk->must_reach)
 	{
 		found(walk, walk->last_seq + 1, "");
 		snprintf(walk->problem, sizeof(walk->problem),
 				 "it is missing: Chron went at least as far as record %lld",
-				 (long long) expected);
+				 (long long) walk->must_reach);
 	}
 }
 
@@ -190,6 +188,7 @@ walk_chron(Walk *walk)
 
 	memset(walk, 0, sizeof(*walk));
 	memcpy(walk->last_link, chron_zero_link, CHRON_HASH_LEN);
+	walk->must_reach = Max(chron_last_log_start(), chron_last_acknowledged());
 	initStringInfo(&buffer);
 
 	claiim_owner_begin(&scope, true);

@@ -39,6 +39,7 @@ _PG_init(void)
 	claiim_log_mask_init();
 	claiim_check_scan_init();
 	explain_guard_init();
+	claiim_direct_init();
 }
 
 /*

@@ -27,6 +27,10 @@
 #include "policy.h"
 #include "typeid.h"
 
+/* Marks the library's own errors; there is no catalog of translations. */
+#undef TEXTDOMAIN
+#define TEXTDOMAIN "claiim"
+
 #define CLAIIM_VERSION	"0.1.0"
 
 /* Bounds on what callers pass, in bytes; doc/decisions.md states them. */
@@ -273,6 +277,8 @@ typedef struct AgentEntry
 	char	   *anchor;			/* NULL: none */
 	bool		anchor_active;
 	char	   *suspended_org;	/* NULL: none */
+	TimestampTz emergency_until;	/* what break-glass did lapses; DT_NOEND: none */
+	char	   *emergency_org;	/* whose that is; NULL: the agent's own */
 	NamedPolicy *policy;		/* NULL: none bound */
 	int			nskills;
 	NamedSkill *skills;
@@ -360,9 +366,13 @@ extern const char *claiim_session_user_name(void);
 /* governance.c */
 extern void claiim_governance_init(void);
 extern void claiim_refuse_governing(const char *what);
+extern bool claiim_may_erase(void);
 extern void claiim_batch_locktag(LOCKTAG *tag);
 extern void claiim_log_locktag(LOCKTAG *tag);
 extern const char *claiim_client_address(void);
+
+/* direct.c */
+extern void claiim_direct_init(void);
 
 /*
  * chron_queue.c

@@ -53,8 +53,13 @@ static ClaiimQuery agent_query = {
 	" h.status = 'active', b.policy_version,"
 	" (SELECT o.org FROM claiim.orgs o"
 	"  WHERE (o.org = a.org OR starts_with(a.org, o.org || '/'))"
-	"  AND o.status <> 'active' ORDER BY length(o.org) LIMIT 1)"
+	"  AND o.status <> 'active' ORDER BY length(o.org) LIMIT 1),"
+	" a.emergency_until, e.org, e.emergency_until"
 	" FROM claiim.agents a"
+	" LEFT JOIN LATERAL (SELECT o.org, o.emergency_until FROM claiim.orgs o"
+	"  WHERE (o.org = a.org OR starts_with(a.org, o.org || '/'))"
+	"  AND o.emergency_until IS NOT NULL"
+	"  ORDER BY o.emergency_until, length(o.org) LIMIT 1) e ON true"
 	" LEFT JOIN claiim.anchors n ON n.agent = a.agent AND n.valid_until IS NULL"
 	" LEFT JOIN claiim.humans h ON h.human = n.human"
 	" LEFT JOIN claiim.bindings b ON b.agent = a.agent"
@@ -148,6 +153,17 @@ get_bool(uint64 row, int column)
 									  SPI_tuptable->tupdesc, column, &isnull);
 
 	return !isnull && DatumGetBool(value);
+}
+
+/* A time, or DT_NOEND for NULL. */
+static TimestampTz
+get_end(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
+									  SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
 }
 
 /* The program of a version that is bound, which must exist. */
@@ -282,6 +298,12 @@ load_agent(const char *agent, AgentEntry *entry)
 	entry->anchor_active = get_bool(0, 6);
 	policy = keep_text(0, 7);
 	entry->suspended_org = keep_text(0, 8);
+	entry->emergency_until = get_end(0, 9);
+	if (get_end(0, 11) < entry->emergency_until)
+	{
+		entry->emergency_until = get_end(0, 11);
+		entry->emergency_org = keep_text(0, 10);
+	}
 	entry->status = parse_status(status);
 
 	skills = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4,

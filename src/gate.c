@@ -96,6 +96,8 @@ decide(const Question *question, const Asked *item, const Asker *asker,
 		input.agent_status = entry->status;
 		input.org = entry->org;
 		input.suspended_org = entry->suspended_org;
+		input.emergency_lapsed = GetCurrentTimestamp() >= entry->emergency_until;
+		input.emergency_org = entry->emergency_org;
 		input.anchor = entry->anchor;
 		input.anchor_active = entry->anchor_active;
 		input.target_org = directory_target_org(item->target,

@@ -12,7 +12,8 @@
  *	  it records a batch: so it waits out the batch in flight, and none is
  *	  recorded while it commits;
  *	- right after its commit, still under that lock, it bumps the database's
- *	  epoch and tells the writer that acts are waiting;
+ *	  epoch if it has changed anything that a decision depends on, and tells
+ *	  the writer that acts are waiting;
  *	- the server releases the lock, and the next batch begins with the acts
  *	  and sends every ALLOW of an older epoch back for re-evaluation.
  *
@@ -34,6 +35,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inet.h"
@@ -43,6 +45,7 @@
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(claiim_act);
+PG_FUNCTION_INFO_V1(claiim_begin_governing);
 PG_FUNCTION_INFO_V1(claiim_guard_governed);
 
 /* Largest act that Chron takes, in bytes of its detail. */
@@ -53,6 +56,44 @@ PG_FUNCTION_INFO_V1(claiim_guard_governed);
  * governing hangs on: if it is rolled back, the act never was.
  */
 static SubTransactionId governing_in = InvalidSubTransactionId;
+
+/* The same of the first act by which contexts are removed. */
+static SubTransactionId erasing_in = InvalidSubTransactionId;
+
+/* Longest that a transaction may sit idle with what others wait for, in ms. */
+#define IDLE_TIMEOUT	30000
+
+/* Of the whole transaction, whatever of it is rolled back to a savepoint. */
+static bool has_governed = false;	/* it may hold governance's locks */
+static bool moves_epoch = false;
+
+/*
+ * Where no decision depends on a governed table, or on rows that are added to
+ * it, the epoch stays: or proposals and token issues in a tight loop would
+ * keep every ALLOW from being recorded.  What is not named here moves it, so
+ * that a table that is forgotten costs time and not a revocation.
+ */
+static const struct
+{
+	const char *table;
+	bool		insert_only;
+}			indifferent[] = {
+	{"changes", false},
+	{"approvals", false},
+	{"memberships", false},
+	{"quorums", false},
+	{"reviews", false},
+	{"retentions", false},
+	{"holds", false},
+	{"outbox", false},
+	{"skills", true},			/* what is published does nothing yet */
+	{"skill_versions", true},
+	{"policies", true},
+	{"policy_versions", true},
+	{"tokens", true},			/* one that is not there is never cached */
+	{"humans", true},			/* nobody's anchor yet */
+	{"orgs", true},				/* nobody's organization yet */
+};
 
 /* Only this file writes the outbox. */
 static bool writing_outbox = false;
@@ -119,7 +160,8 @@ governing_committed(void)
 
 	if (db == NULL)
 		return;					/* not preloaded: nobody caches across */
-	pg_atomic_fetch_add_u64(&db->epoch, 1);
+	if (moves_epoch)
+		pg_atomic_fetch_add_u64(&db->epoch, 1);
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
 	db->acts_waiting = true;
 	if (db->writer_proc != NULL)
@@ -133,7 +175,16 @@ static void
 forget_acts(void)
 {
 	governing_in = InvalidSubTransactionId;
+	erasing_in = InvalidSubTransactionId;
 	writing_outbox = false;
+}
+
+static void
+forget_transaction(void)
+{
+	forget_acts();
+	has_governed = false;
+	moves_epoch = false;
 }
 
 static void
@@ -142,6 +193,10 @@ governance_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		writing_outbox = false;
+	if (erasing_in == mySubid && event == SUBXACT_EVENT_COMMIT_SUB)
+		erasing_in = parentSubid;
+	else if (erasing_in == mySubid && event == SUBXACT_EVENT_ABORT_SUB)
+		erasing_in = InvalidSubTransactionId;
 	if (governing_in != mySubid)
 		return;
 	if (event == SUBXACT_EVENT_ABORT_SUB)
@@ -154,45 +209,54 @@ governance_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 }
 
 static void
-governance_xact_callback(XactEvent event, void *arg)
+before_commit(void)
 {
 	LOCKTAG		tag;
 	OwnerScope	scope;
 
-	if (!is_governing())
-		return;
+	claiim_batch_locktag(&tag);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	claiim_owner_begin(&scope, false);
+	writing_outbox = true;
+	(void) claiim_query(&outbox_commit, NULL, NULL, false, 0);
+	writing_outbox = false;
+	claiim_owner_end(&scope);
+	PopActiveSnapshot();
+
+	/* What returns as done must be as durable as a decision. */
+	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+		(void) set_config_option("synchronous_commit", "on",
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+static void
+governance_xact_callback(XactEvent event, void *arg)
+{
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			claiim_batch_locktag(&tag);
-			(void) LockAcquire(&tag, ExclusiveLock, false, false);
-			PushActiveSnapshot(GetTransactionSnapshot());
-			claiim_owner_begin(&scope, false);
-			writing_outbox = true;
-			(void) claiim_query(&outbox_commit, NULL, NULL, false, 0);
-			writing_outbox = false;
-			claiim_owner_end(&scope);
-			PopActiveSnapshot();
-
-			/* What returns as done must be as durable as a decision. */
-			if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-				(void) set_config_option("synchronous_commit", "on",
-										 PGC_USERSET, PGC_S_SESSION,
-										 GUC_ACTION_LOCAL, true, 0, false);
+			if (is_governing())
+				before_commit();
 			break;
 		case XACT_EVENT_COMMIT:
-			governing_committed();
-			forget_acts();
+			if (is_governing())
+				governing_committed();
+			forget_transaction();
 			break;
 		case XACT_EVENT_ABORT:
-			directory_forget();
-			forget_acts();
+			if (is_governing())
+				directory_forget();
+			forget_transaction();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot PREPARE a transaction that contains governance acts"),
-					 errdetail("Between PREPARE and COMMIT PREPARED the acts would be neither in force nor undone.")));
+			/* Locks without an act would outlive every session as well. */
+			if (has_governed)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that contains governance acts"),
+						 errdetail("Between PREPARE and COMMIT PREPARED the acts would be neither in force nor undone.")));
 			break;
 		default:
 			break;
@@ -230,6 +294,36 @@ claiim_client_address(void)
 		known = true;
 	}
 	return address;
+}
+
+/*
+ * claiim._begin_governing() -> void
+ *
+ * What this transaction does from here on takes locks.  It cannot be prepared,
+ * for then nobody's session would hold them; and it may not sit idle for long,
+ * unless its human insists, and then a kill switch gets past it (locks.c).
+ */
+Datum
+claiim_begin_governing(PG_FUNCTION_ARGS)
+{
+	/* Every time: it goes with a savepoint that is rolled back. */
+	if (IdleInTransactionSessionTimeout == 0 ||
+		IdleInTransactionSessionTimeout > IDLE_TIMEOUT)
+		(void) set_config_option("idle_in_transaction_session_timeout", "30s",
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	has_governed = true;
+	PG_RETURN_VOID();
+}
+
+/* context.prune and context.erase */
+static bool
+erases_contexts(text *act)
+{
+	char	   *name = text_to_cstring(act);
+
+	return strcmp(name, "context.prune") == 0 ||
+		strcmp(name, "context.erase") == 0;
 }
 
 /*
@@ -293,9 +387,32 @@ claiim_act(PG_FUNCTION_ARGS)
 	(void) claiim_query(&outbox_insert, values, nulls, false, 0);
 	writing_outbox = false;
 	claiim_owner_end(&scope);
+	has_governed = true;
 	if (!is_governing())
 		governing_in = GetCurrentSubTransactionId();
+	if (erasing_in == InvalidSubTransactionId &&
+		erases_contexts(PG_GETARG_TEXT_PP(0)))
+		erasing_in = GetCurrentSubTransactionId();
 	PG_RETURN_VOID();
+}
+
+/* May the current user remove contexts?  See chron_guard.c. */
+bool
+claiim_may_erase(void)
+{
+	return erasing_in != InvalidSubTransactionId &&
+		GetUserId() == claiim_catalog(false)->owner;
+}
+
+static bool
+is_indifferent(TriggerEvent event, Relation relation)
+{
+	const char *name = RelationGetRelationName(relation);
+
+	for (size_t i = 0; i < lengthof(indifferent); i++)
+		if (strcmp(indifferent[i].table, name) == 0)
+			return !indifferent[i].insert_only || TRIGGER_FIRED_BY_INSERT(event);
+	return false;
 }
 
 static bool
@@ -349,6 +466,8 @@ claiim_guard_governed(PG_FUNCTION_ARGS)
 				 errdetail("Governance acts are recorded in Chron, whoever does them."),
 				 errhint("Use the functions in schema claiim.")));
 
+	if (!is_indifferent(trigdata->tg_event, trigdata->tg_relation))
+		moves_epoch = true;
 	if (!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 		PG_RETURN_NULL();
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?

@@ -346,6 +346,8 @@ typedef struct DecisionInput
 	AgentStatus agent_status;
 	const char *org;
 	const char *suspended_org;	/* the org, or the one above, that is; or NULL */
+	bool		emergency_lapsed;	/* break-glass, not approved in time */
+	const char *emergency_org;	/* to this organization; NULL: to the agent */
 	const char *anchor;			/* NULL: none */
 	bool		anchor_active;
 	const char *target_org;		/* NULL: no pattern maps the target */

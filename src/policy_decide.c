@@ -155,6 +155,10 @@ agent_is_accountable(const DecisionInput *input, Decision *decision)
 	if (input->suspended_org != NULL)
 		return deny(decision, "org_suspended", "org", input->suspended_org,
 					"organization is suspended");
+	if (input->emergency_lapsed)
+		return deny(decision, "break_glass_lapsed", "emergency",
+					input->emergency_org ? input->emergency_org : input->agent,
+					"change was not approved in time");
 	if (input->anchor == NULL)
 		return deny(decision, "anchor_missing", "anchor", input->agent,
 					"agent has no accountable human");

@@ -61,6 +61,16 @@ INSERT INTO names VALUES
 	('grant_session', 'session', 't_north_adm', '42501', 'claiim.grant_session(%L)', current_setting('south.session'), 'ses_00000000000000000000000000'),
 	('refuse_session', 'session', 't_north_adm', '42501', $$claiim.refuse_session(%L, 'x')$$, current_setting('south.session'), 'ses_00000000000000000000000000'),
 	('revoke_session', 'session', 't_north_adm', '42501', $$claiim.revoke_session(%L, 'x')$$, current_setting('south.granted'), 'ses_00000000000000000000000000'),
+	('break_glass', 'change', 't_north_adm', '42501', $$claiim.break_glass(%L, 'x')$$, current_setting('south.change'), 'chg_00000000000000000000000000'),
+	('close_review', 'review', 't_north_app', '42501', $$claiim.close_review(%L, 'justified', 'x')$$, current_setting('south.review'), 'rev_00000000000000000000000000'),
+	('erase_context', 'chron_id', 't_north_adm', '42501', $$claiim.erase_context(%L, 'x')$$, current_setting('south.chron_id'), current_setting('nobody.chron_id')),
+	('forbid_break_glass', 'org', 't_north_adm', '42501', $$claiim.forbid_break_glass(%L, 'x')$$, 'hub/south', 'hub/sauth'),
+	('permit_break_glass', 'org', 't_north_adm', '42501', 'claiim.permit_break_glass(%L)', 'hub/south/below', 'hub/south/bexow'),
+	('place_hold', 'org', 't_north_adm', '42501', $$claiim.place_hold(%L, 'x')$$, 'hub/south', 'hub/sauth'),
+	('release_hold', 'org', 't_north_adm', '42501', $$claiim.release_hold(%L, 'x')$$, 'hub/south/below', 'hub/south/bexow'),
+	('prune_contexts', 'org', 't_north_adm', '42501', 'claiim.prune_contexts(%L)', 'hub/south', 'hub/sauth'),
+	('set_retention', 'org', 't_north_adm', '42501', $$claiim.set_retention(%L, '1 year')$$, 'hub/south', 'hub/sauth'),
+	('set_quorum', 'org', 't_north_adm', '42501', $$claiim.set_quorum(%L, '*', 1)$$, 'hub/south', 'hub/sauth'),
 
 	('bind_policy', 'policy_version', 't_north_adm', '42704', $$claiim.bind_policy('north-bot', %L)$$, 'south-pol-v1', 'south-xxx-v1'),
 	('bind_policy', 'policy_version', 't_north_adm', '42704', $$claiim.bind_policy('north-bot', %L)$$, 'south-pol', 'south-xxx'),
@@ -97,7 +107,7 @@ SELECT pg_temp.none($$SELECT p.proname || '.' || a.name
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 		AND p.pronamespace = 'claiim'::regnamespace AND p.proname NOT LIKE '\_%' AND p.proname <> 'bootstrap'
 		AND a.type IN ('text'::regtype, 'name'::regtype, 'text[]'::regtype)
-		AND a.name NOT IN ('actions', 'targets', 'ticket', 'reason', 'description', 'full_name', 'label', 'source', 'capability', 'capabilities')
+		AND a.name NOT IN ('kind', 'verdict', 'note', 'actions', 'targets', 'ticket', 'reason', 'description', 'full_name', 'label', 'source', 'capability', 'capabilities')
 		AND (p.proname, a.name) NOT IN (SELECT n.function, n.argument FROM names n)$$,
 	'every argument that names something has a line');
 

@@ -201,7 +201,7 @@ SELECT is((SELECT digest FROM claiim.changes WHERE change = :'chg'),
 	(SELECT sha256(convert_to(concat_ws(E'\n', change, kind, org, subject, proposed_by, payload::text), 'UTF8'))
 	 FROM claiim.changes WHERE change = :'chg'), 'the digest is what its column''s comment says');
 SELECT is((SELECT summary FROM claiim.changes WHERE change = :'chg'),
-	'register human carl (role t_carl) in acme: auditor', 'a change says as a sentence what it will do');
+	'register human ''carl'' (full name ''Carl Controller''), role ''t_carl'', in ''acme'' with the capabilities: ''auditor''', 'a change says as a sentence what it will do');
 SELECT is((SELECT expires_at - proposed_at FROM claiim.changes WHERE change = :'chg'), interval '7 days', 'a change can be approved for 7 days');
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.approve(%L)', :'chg'), '42501',
 	format('change %s cannot be approved by its proposer', :'chg'), 'the proposer cannot approve');

@@ -42,6 +42,11 @@ INSERT INTO relations VALUES
 	('claiim.acts',				'{auditor}',		'{}',		'org'),
 	('claiim.registry',			'{admin,auditor}',	'{}',		'org'),
 	('claiim.orphans',			'{admin,auditor}',	'{}',		'org'),
+	('claiim.quorums',			'{admin,auditor}',	'{}',		'org'),
+	('claiim.reviews',			'{admin,auditor}',	'{}',		'org'),
+	('claiim.open_reviews',		'{admin,auditor}',	'{}',		'org'),
+	('claiim.retentions',		'{admin,auditor}',	'{}',		'org'),
+	('claiim.holds',			'{admin,auditor}',	'{}',		'org'),
 	('claiim.sessions',			'{admin,auditor}',	'{}',		'org'),
 	('claiim.session_uses',		'{admin,auditor}',	'{}',		'uses'),
 	('claiim.session_registry',	'{admin,auditor}',	'{}',		'org'),
@@ -85,6 +90,16 @@ INSERT INTO functions VALUES
 	('claiim.approve(text)', '{admin}', $$SELECT claiim.approve(current_setting('north.change'))$$, '{founder,approver}'),
 	('claiim.reject(text,text)', '{admin}', $$SELECT claiim.reject(current_setting('north.change'), 'no')$$, '{founder,approver}'),
 	('claiim.withdraw(text)', '{admin}', $$SELECT claiim.withdraw(current_setting('north.change'))$$, '{admin}'),
+	('claiim.break_glass(text,text,interval)', '{admin}', $$SELECT claiim.break_glass(current_setting('north.change'), 'x')$$, '{admin}'),
+	('claiim.close_review(text,text,text)', '{admin}', $$SELECT claiim.close_review(current_setting('north.review'), 'justified', 'x')$$, '{founder,approver}'),
+	('claiim.forbid_break_glass(text,text)', '{admin}', $$SELECT claiim.forbid_break_glass('hub/north', 'x')$$, '{founder,admin,approver}'),
+	('claiim.permit_break_glass(text)', '{admin}', $$SELECT claiim.permit_break_glass('hub/north/below')$$, '{founder,admin}'),
+	('claiim.set_quorum(text,text,integer)', '{admin}', $$SELECT claiim.set_quorum('hub/north', '*', 2)$$, '{founder,admin}'),
+	('claiim.set_retention(text,interval)', '{admin}', $$SELECT claiim.set_retention('hub/north', '2 years')$$, '{founder,admin}'),
+	('claiim.prune_contexts(text)', '{admin}', $$SELECT claiim.prune_contexts('hub/north')$$, '{founder,admin}'),
+	('claiim.erase_context(text,text)', '{admin}', $$SELECT claiim.erase_context(current_setting('north.chron_id'), 'x')$$, '{founder,admin}'),
+	('claiim.place_hold(text,text)', '{admin}', $$SELECT claiim.place_hold('hub/north', 'x')$$, '{founder,admin}'),
+	('claiim.release_hold(text,text)', '{admin}', $$SELECT claiim.release_hold('hub/north/below', 'x')$$, '{founder,admin}'),
 	('claiim.expire_changes()', '{admin}', $$SELECT claiim.expire_changes()$$,
 		'{founder,admin,approver,"foreign admin","foreign approver"}'),	/* each of their own */
 
@@ -120,6 +135,7 @@ INSERT INTO functions VALUES
 	/* Reading */
 	('claiim.five_questions(text)', '{auditor}', $$SELECT claiim.five_questions(current_setting('north.chron_id'))$$, '{founder,auditor}'),
 	('claiim.record_bytes(text)', '{auditor}', $$SELECT claiim.record_bytes(current_setting('north.chron_id'))$$, '{founder,auditor}'),
+	('claiim.registry_digests()', '{auditor}', $$SELECT claiim.registry_digests()$$, '{founder}'),
 	/* These tell nothing of anybody's. */
 	('claiim.verify()', '{auditor}', $$SELECT claiim.verify()$$, '{founder,auditor,inactive,intruder,"foreign auditor"}'),
 	('claiim.chron_id(bigint,timestamp with time zone)', '{auditor}', $$SELECT claiim.chron_id(1, now())$$,
@@ -140,6 +156,7 @@ INSERT INTO functions VALUES
 		'{founder,admin,approver,auditor}'),
 	('claiim._human_of_session()', '{admin,auditor}', $$SELECT 1 / (claiim._human_of_session() LIKE 'north-%')::int WHERE claiim._human_of_session() IS NOT NULL$$,
 		'{admin,approver,auditor,inactive,intruder}'),
+	('claiim._tally(text)', '{admin,auditor}', $$SELECT 1 / count(needed) FROM claiim._tally(current_setting('north.change'))$$, '{founder,admin,approver,auditor}'),
 	('claiim._session_lapses_at(claiim.sessions)', '{admin,auditor}', $$SELECT 1 / count(claiim._session_lapses_at(s)) FROM claiim.sessions s WHERE s.agent = 'north-bot'$$,
 		'{founder,admin,approver,auditor}'),
 	('claiim._session_state(claiim.sessions,bigint,timestamp with time zone)', '{admin,auditor}',
@@ -277,7 +294,7 @@ GRANT USAGE ON SCHEMA claiim TO t_nobody;
 SELECT cmp_ok((SELECT count(*) FROM :partition), '>', 10::bigint, 'a partition has rows');
 SELECT is(pg_temp.by('t_south_aud', 'SELECT count(*) FROM ' || :'partition'), '0', 'but shows none under its own name, be it granted');
 SELECT is(pg_temp.seen('t_nobody', 'SELECT * FROM ' || r.name), '', format('%s: granted to one who is no human, it shows nothing', r.name))
-FROM relations r WHERE r.hidden = '{}' AND r.name NOT IN ('claiim.decisions', 'claiim.acts', 'claiim.registry', 'claiim.pending_changes', 'claiim.orphans', 'claiim.token_registry', 'claiim.session_registry', 'claiim.incomplete_actions')
+FROM relations r WHERE r.hidden = '{}' AND r.name NOT IN ('claiim.decisions', 'claiim.acts', 'claiim.registry', 'claiim.pending_changes', 'claiim.orphans', 'claiim.token_registry', 'claiim.session_registry', 'claiim.incomplete_actions', 'claiim.open_reviews')
 	AND r.rows <> 'figures'
 ORDER BY r.name;
 ROLLBACK;

@@ -127,7 +127,7 @@ SELECT is((SELECT count(*) FROM claiim.sessions), 0::bigint, 'what is refused le
 SELECT pg_temp.by('t_ann', :'propose') AS change \gset
 SELECT is((SELECT count(*) FROM claiim.sessions), 0::bigint, 'nor does a proposal open a session');
 SELECT matches((SELECT summary FROM claiim.changes WHERE change = :'change'),
-	'^open session ses_[0-9a-z]{26} for agent bot: x:do on \*\*, for 01:00:00 from its approval, any number of uses, ticket P1, reason: why$',
+	'^open session ses_[0-9a-z]{26} for agent bot: ''x:do'' on ''\*\*'', for 01:00:00 from its approval, any number of uses, ticket ''P1'', reason: ''why''$',
 	'who approves reads what it is for, for how long, and why');
 SELECT is((SELECT (org, subject, kind) FROM claiim.changes WHERE change = :'change'), ('acme'::text, 'bot'::text, 'session.grant'::text), '... and it is a change of the agent, decided in its organization');
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.approve(%L)', :'change'), '42501', '%cannot be approved by its proposer', 'its proposer does not approve it');

@@ -106,8 +106,8 @@ $$, 'acme');
 RESET SESSION AUTHORIZATION;
 
 SELECT two.people($$register_agent('deploy-bot', 'acme', 'ann', '{deploy}', 'regress_deploy')$$);
-SELECT two.people($$register_agent('infra-bot', 'acme', 'bob', '{infra,deploy}')$$);
-SELECT two.people($$register_agent('bare-bot', 'acme', 'bob', '{deploy}', 'regress_agent')$$);
+SELECT two.people($$register_agent('infra-bot', 'acme', 'ann', '{infra,deploy}')$$);
+SELECT two.people($$register_agent('bare-bot', 'acme', 'ann', '{deploy}', 'regress_agent')$$);
 SELECT two.people($$bind_policy('deploy-bot', 'no-prod-v1')$$);
 SELECT two.people($$bind_policy('infra-bot', 'infra-v1')$$);
 

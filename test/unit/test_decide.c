@@ -340,6 +340,23 @@ test_agent_and_anchor(void)
 			"", NULL, "a suspended organization, the one above too, is named");
 
 	reset();
+	input.emergency_lapsed = true;
+	decides(false, "break_glass_lapsed",
+			"emergency:deploy-bot -- change was not approved in time",
+			"", NULL, "what was done to an agent by break-glass lapses");
+	input.emergency_org = "acme";
+	decides(false, "break_glass_lapsed",
+			"emergency:acme -- change was not approved in time",
+			"", NULL, "and what was done to an organization, the one above too");
+	input.anchor = NULL;
+	decides(false, "break_glass_lapsed",
+			"emergency:acme -- change was not approved in time",
+			"", NULL, "which is said before who is accountable");
+	input.suspended_org = "acme";
+	decides(false, "org_suspended", "org:acme -- organization is suspended",
+			"", NULL, "and after a suspension");
+
+	reset();
 	input.anchor = NULL;
 	decides(false, "anchor_missing",
 			"anchor:deploy-bot -- agent has no accountable human", "", NULL,

@@ -68,6 +68,11 @@ BEGIN
 		['t_%_adm', '', $s$deactivate_human('%-old', 'has left %')$s$],
 		['t_%_adm', '', $s$issue_token('%-bot', '90 days', 'token of %')$s$],
 		['t_%_adm', 't_%_app', $s$propose_session('%-bot', '{%:do}', '{%/**}', 'for %', valid_until => now() + interval '1 hour')$s$],
+		['t_%_adm', 't_%_app', $s$set_quorum('hub/%', 'agent.retire', 1)$s$],
+		['t_%_adm', 't_%_app', $s$set_retention('hub/%', '1 year')$s$],
+		['t_%_adm', '', $s$place_hold('hub/%/below', 'held by %')$s$],
+		['t_%_adm', '', $s$forbid_break_glass('hub/%/below', 'not in %')$s$],
+		['t_%_adm', '', $s$break_glass(claiim.set_skills('%-asleep', '{%-skill}'), 'emergency of %')$s$],
 		['t_%_adm', '', $s$set_skills('%-bot', '{%-skill,%-more}')$s$]]
 	LOOP
 		step := array(SELECT replace(x, '%', o) FROM unnest(step) WITH ORDINALITY AS u (x, n) ORDER BY n);
@@ -97,6 +102,7 @@ RESET SESSION AUTHORIZATION;
 /* Names that were made up on the way: current_setting('north.change') */
 SELECT set_config(o || '.change', (SELECT c.change FROM claiim.changes c WHERE c.status = 'pending' AND c.org = 'hub/' || o), false),
 	set_config(o || '.granted', (SELECT s.session FROM claiim.sessions s WHERE s.status = 'granted' AND s.org = 'hub/' || o), false),
+	set_config(o || '.review', (SELECT r.review FROM claiim.reviews r WHERE r.org = 'hub/' || o), false),
 	set_config(o || '.token', (SELECT t.token FROM claiim.tokens t WHERE t.agent = o || '-bot'), false)
 FROM unnest('{north,south}'::text[]) AS o \g /dev/null
 SELECT set_config('north.chron_id', :'north_id', false), set_config('south.chron_id', :'south_id', false),

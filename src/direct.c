@@ -1,0 +1,238 @@
+/*-------------------------------------------------------------------------
+ *
+ * direct.c
+ *	  How a function of governance was called: by the client's own statement,
+ *	  or by way of somebody else's.
+ *
+ * A human is session_user, and so is everything that the human runs: a view
+ * or a function that a colleague wrote can call claiim.approve() in the name
+ * of whoever looks at it.  So what approves is refused unless the client's
+ * statement itself makes the call:
+ *
+ *	- no procedural language, and no SQL function, stands between the two.
+ *	  Each of them, and SPI, pushes an error context; what is called by the
+ *	  statement itself finds that stack as the main loop left it.
+ *	- the call has a place in the text of a statement.  Views, defaults, the
+ *	  checks of domains and the like are kept as trees, in which no expression
+ *	  has one; operators and aggregates are no such call.
+ *	- what has been merged into the statement, above all functions that were
+ *	  inlined, is among the dependencies of its plan.  These must be claiim's
+ *	  and PostgreSQL's own; so must its tables, which say what is approved.
+ *
+ * Neither the text of the query nor its nesting would do: a statement may be
+ * one of several in a string, or prepared; and PL/pgSQL evaluates a simple
+ * expression without an executor of its own.
+ *
+ * The same knowledge serves the reader of an error: what governance refuses
+ * on purpose, and was called for directly, comes without the CONTEXT of
+ * claiim's own functions, which would only be in the way.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "claiim.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/params.h"
+#include "nodes/plannodes.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/portal.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(claiim_require_direct);
+
+/* A call of a function that has a SECURITY DEFINER or SET clause. */
+typedef struct Call
+{
+	bool		ours;
+	bool		direct;			/* nothing stands between it and the statement */
+	Datum		next;			/* of the hook before ours */
+} Call;
+
+static fmgr_hook_type prev_fmgr_hook = NULL;
+
+/* Calls of ours that are under way; how the outermost of them was made. */
+static int	depth = 0;
+static bool outermost_direct = false;
+static bool outermost_written = false;
+
+static ClaiimQuery own_functions = {
+	"SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'claiim'::regnamespace",
+	0, {0}, NULL
+};
+
+/* Nothing but the main loop, which may have noted the portal's parameters. */
+static bool
+called_by_statement(void)
+{
+	return error_context_stack == NULL ||
+		(error_context_stack->callback == ParamsErrorCallback &&
+		 error_context_stack->previous == NULL);
+}
+
+/* Does the call stand in the text of a statement? */
+static bool
+is_written(const Node *expression)
+{
+	return expression != NULL && IsA(expression, FuncExpr) &&
+		((const FuncExpr *) expression)->location >= 0;
+}
+
+/* Said by RAISE in a function of ours, or by this library. */
+static bool
+is_on_purpose(const ErrorData *error)
+{
+	return (error->funcname != NULL &&
+			strcmp(error->funcname, "exec_stmt_raise") == 0) ||
+		(error->domain != NULL && strcmp(error->domain, TEXTDOMAIN) == 0);
+}
+
+/* In a PG_CATCH: go on with the same error, without its context. */
+static void
+rethrow_without_context(MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ErrorData  *error = CopyErrorData();
+
+	if (is_on_purpose(error))
+	{
+		FlushErrorState();
+		error->context = NULL;
+		ReThrowError(error);
+	}
+	FreeErrorData(error);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+watch_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
+{
+	Call	   *call = (Call *) DatumGetPointer(*arg);
+
+	if (call == NULL)
+	{
+		bool		ours = get_func_namespace(flinfo->fn_oid) ==
+			get_namespace_oid("claiim", true);
+
+		if (!ours && prev_fmgr_hook == NULL)
+			return;
+		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(Call));
+		call->ours = ours;
+		*arg = PointerGetDatum(call);
+	}
+	if (prev_fmgr_hook)
+		prev_fmgr_hook(event, flinfo, &call->next);
+	if (!call->ours)
+		return;
+
+	if (event == FHET_START)
+	{
+		call->direct = depth == 0 && called_by_statement();
+		if (depth++ == 0)
+		{
+			outermost_direct = call->direct;
+			outermost_written = is_written(flinfo->fn_expr);
+		}
+		return;
+	}
+	depth--;
+	if (event == FHET_ABORT && call->direct)
+		rethrow_without_context(flinfo->fn_mcxt);
+}
+
+void
+claiim_direct_init(void)
+{
+	prev_fmgr_hook = fmgr_hook;
+	fmgr_hook = watch_call;
+}
+
+/* Is every function in a plan, beside PostgreSQL's own, one of claiim's? */
+static bool
+only_own_functions(const List *items)
+{
+	OwnerScope	scope;
+	ListCell   *cell;
+	bool		own = true;
+	int			n;
+
+	claiim_owner_begin(&scope, true);
+	n = claiim_query(&own_functions, NULL, NULL, true, 0);
+	foreach(cell, items)
+	{
+		PlanInvalItem *item = lfirst_node(PlanInvalItem, cell);
+		bool		found = false;
+
+		for (int i = 0; i < n && item->cacheId == PROCOID && !found; i++)
+		{
+			bool		isnull;
+			Datum		oid = SPI_getbinval(SPI_tuptable->vals[i],
+											SPI_tuptable->tupdesc, 1, &isnull);
+
+			found = item->hashValue == GetSysCacheHashValue1(PROCOID, oid);
+		}
+		own &= found;
+	}
+	claiim_owner_end(&scope);
+	return own;
+}
+
+/*
+ * Is the statement that the client runs a plain SELECT of nothing but what is
+ * claiim's and PostgreSQL's own?  EXECUTE and FETCH stand for what they run.
+ */
+static bool
+statement_is_own(void)
+{
+	Oid			schema = get_namespace_oid("claiim", true);
+	PlannedStmt *statement;
+	ListCell   *cell;
+
+	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1)
+		return false;
+	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
+	if (statement->commandType != CMD_SELECT || statement->hasModifyingCTE)
+		return false;
+	foreach(cell, statement->relationOids)
+	{
+		Oid			namespace = get_rel_namespace(lfirst_oid(cell));
+
+		if (namespace != schema && namespace != PG_CATALOG_NAMESPACE)
+			return false;
+	}
+	return only_own_functions(statement->invalItems);
+}
+
+/*
+ * claiim._require_direct(what text, id text) -> void
+ *
+ * For claiim's functions to call first.  A superuser who logged in, and has
+ * become somebody else by SET SESSION AUTHORIZATION, can be anybody anyway.
+ *
+ * Errors: 42501.
+ */
+Datum
+claiim_require_direct(PG_FUNCTION_ARGS)
+{
+	char	   *what = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *id = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+	if (superuser_arg(GetAuthenticatedUserId()) ||
+		(depth > 0 && outermost_direct && outermost_written &&
+		 statement_is_own()))
+		PG_RETURN_VOID();
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("claiim.%s must be called by a statement of its own", what),
+			 errdetail("It was called from a function, or by a statement that uses tables, views or functions other than claiim's and PostgreSQL's own, whose authors could act in your name."),
+			 errhint("Run it as SELECT claiim.%s(%s%s).", what,
+					 id ? quote_literal_cstr(id) : "NULL",
+					 strcmp(what, "approve") == 0 ? "" : ", ...")));
+	PG_RETURN_VOID();
+}
