@@ -31,8 +31,8 @@ is($node->safe_psql('postgres', 'SELECT ok, records FROM claiim.verify()'), 't|0
 # What a restore does, in the order in which pg_dump writes it
 ($status, undef, $err) = $node->psql('postgres', <<'SQL');
 INSERT INTO claiim.orgs (org, founding) VALUES ('acme', true);
-COPY claiim.humans (human, role_name) FROM stdin;
-ann	ann
+COPY claiim.humans (human, org, role_name) FROM stdin;
+ann	acme	ann
 \.
 INSERT INTO claiim.contexts VALUES (1, decode(repeat('00', 32), 'hex'), 'null');
 SQL
