@@ -77,7 +77,7 @@ for suite in "${suites[@]}"; do
 	result=$scratch/out/$suite.result
 	status=0
 	# In the background, so that a signal to us is not kept waiting.
-	timeout --kill-after=10 900 "$root/tools/check/$suite.sh" >"$logs/$suite.log" 2>&1 </dev/null &
+	timeout --kill-after=10 1800 "$root/tools/check/$suite.sh" >"$logs/$suite.log" 2>&1 </dev/null &
 	running=$!
 	wait "$running" || status=$?
 	running=

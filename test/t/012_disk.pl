@@ -143,7 +143,8 @@ CONF
 		my @errors = errors_of(@load);
 		is(join(', ', grep { !/^$sqlstate: no answer: the decision could not be recorded/ } @errors), '', '... the callers are told so');
 		cmp_ok(scalar @errors, '>=', $times, '... those who were concerned: ' . @errors);
-		cmp_ok(scalar @answers, '>', $times > 0 ? 500 : 0, '... and no others: ' . @answers);
+		# None at all if there was no room for even one when it began
+		cmp_ok(scalar @answers, '>=', $times > 0 ? 500 : 0, '... and no others: ' . @answers);
 		is(@answers + @errors, 1000, '... and every question got an answer or an error');
 		is(ask($node, 'one', 'room again'), 'ALLOW', '... when there is room the gate goes on');
 		is(writer_pid($node, 'one'), $writer, '... with the same writer');
