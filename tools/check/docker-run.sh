@@ -4,6 +4,7 @@
 # are taken with it.  A test is a line.
 
 . "$(dirname "$0")/lib.sh"
+set +e		# what fails is a test that fails
 
 passed=0 failed=0
 # ok NAME COMMAND...: what it says is shown if it fails.
