@@ -15,7 +15,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/server.sh"
 
-all_suites=(unit fuzz cppcheck regress isolation pgtap tap package docker)
+all_suites=(unit fuzz cppcheck regress isolation pgtap tap sdk package docker)
 suites=("$@")
 [ ${#suites[@]} -gt 0 ] || suites=("${all_suites[@]}")
 for suite in "${suites[@]}"; do

@@ -80,6 +80,8 @@ fi
 if [ "$what" = all ]; then
 	[ -n "$own_server" ] || wanted+=("postgresql-$major-pgtap")
 	wanted+=(perl libipc-run-perl python3 cppcheck libpq-dev pgbouncer libpostgresql-jdbc-java)
+	# sdk/python: what it is built by, needs, and is tested with.
+	wanted+=(python3-build python3-setuptools python3-wheel python3-pip python3-psycopg python3-pytest python3-mypy)
 fi
 [ "$what" != package ] || wanted+=(build-essential debhelper postgresql-server-dev-all lintian)
 [ "$what" != chroot ] || wanted=(debootstrap debian-archive-keyring)

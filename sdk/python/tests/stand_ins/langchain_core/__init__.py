@@ -1,0 +1,1 @@
+"""Stands for LangChain where it is not installed: see README.md."""
