@@ -130,7 +130,8 @@ upsert(void)
 	values[0] = PointerGetDatum(construct_array(token_ids, n, TEXTOID,
 												-1, false, TYPALIGN_INT));
 	values[1] = PointerGetDatum(construct_array(times, n, TIMESTAMPTZOID,
-												sizeof(TimestampTz), true,
+												sizeof(TimestampTz),
+												FLOAT8PASSBYVAL,
 												TYPALIGN_DOUBLE));
 	(void) claiim_query(&use_upsert, values, NULL, false, 0);
 	claiim_owner_end(&scope);

@@ -226,6 +226,37 @@ SQL
 	chron_is_sound($node, 'one', 'in the end');
 }
 
+# The secret: another one makes every token invalid, the old one valid again.
+# Without one there is an error, for whatever agent, be there one or not.
+{
+	my $secret = $node->basedir . '/token_secret';
+	my $kept = slurp_file($secret);
+	my $become = sub { unlink $secret; append_to_file($secret, $_[0]); return chmod 0600, $secret };
+	my $ask = sub {
+		my ($agent) = @_;
+		my ($out, $err);
+		$node->psql('one', "SELECT outcome FROM claiim_check('$agent', 'deploy:staging', 'x', token => '$token{''}')",
+			stdout => \$out, stderr => \$err, extra_params => [ '-U', 'caller', '-v', 'VERBOSITY=verbose' ]);
+		return $out . error_of($err);
+	};
+
+	$become->('0' x 32);
+	is(told('', $token{''}) . ' ' . recorded(), "$no token_invalid|", 'another secret: a token is none');
+	$become->('0' x 31);
+	is($ask->('deploy-bot'), 'F0000: the token secret cannot be used: its file is too short', 'a secret that cannot be used: an error');
+	is($ask->('nobody'), $ask->('deploy-bot'), '... which does not tell whether there is such an agent');
+	$become->($kept);
+	is(told('', $token{''}), $yes, 'the old secret: the token is valid again');
+}
+
+# What doc/dba.md shows works.
+{
+	my ($section) = slurp_file('doc/dba.md') =~ /^## Tokens\n(.*?)^## /ms;
+	my @statements = $section =~ /^(SELECT token_id[^;]*);/mg;
+	is(scalar @statements, 3, 'doc/dba.md lists tokens in three ways');
+	is(($node->psql('one', "SET SESSION AUTHORIZATION ann; $_"))[0], 0, '... as shown') for @statements;
+}
+
 # A connection that asks in the middle of a restore gets no answer, and keeps
 # nothing of what it saw then, as that there is no such agent.
 {
