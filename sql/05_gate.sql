@@ -71,6 +71,22 @@ AS 'MODULE_PATHNAME', 'claiim_authenticate';
 COMMENT ON FUNCTION pg_catalog.claiim_authenticate(text, text) IS
 'Proves an agent''s identity until the transaction ends, or rolls back to a savepoint before this call: until then claiim_check needs no token. Errors: 22004 for NULL, 22023 for a malformed name, 28000, the same whatever the cause, if agent and token do not belong together or the token is not valid.';
 
+CREATE FUNCTION pg_catalog.claiim_permissions(
+	agent text,
+	token text DEFAULT NULL,
+	OUT action text,
+	OUT target text,
+	OUT condition text,
+	OUT exceptions text[],
+	OUT rule text,
+	OUT policy text,
+	OUT org text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE CALLED ON NULL INPUT COST 10000 ROWS 100
+AS 'MODULE_PATHNAME', 'claiim_permissions';
+COMMENT ON FUNCTION pg_catalog.claiim_permissions(text, text) IS
+'All that an agent may do now; nothing is decided or recorded. A row says: every action that matches action, on every target that matches target and belongs to organization org, is allowed, but for those that match one of exceptions (action, or action on target). condition: session if only inside an approved session, or NULL. rule: the entry that allows it in general; policy: of which version. What no row allows is denied; no row: a NOTICE says why. For the agent, which proves its identity as to claiim_check, and for admins, approvers and auditors of its organization. Errors: 28000 for everybody else, be there such an agent or not; 54000 if it is too much to be listed; 22004 for NULL, 22023 for a malformed name, 55000 if claiim is not preloaded, 25006 on a standby.';
+
 CREATE FUNCTION pg_catalog.claiim_version()
 RETURNS text
 LANGUAGE C STABLE PARALLEL SAFE

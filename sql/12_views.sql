@@ -64,7 +64,8 @@ COMMENT ON COLUMN claiim.acts.log IS 'The log that it was written in';
 CREATE VIEW claiim.pending_changes WITH (security_invoker) AS
 	SELECT c.change, c.kind, c.org, c.subject, c.summary, c.proposed_by,
 		t.approvals, t.needed, t.approved_by,
-		c.proposed_at, c.expires_at, c.payload
+		c.proposed_at, c.expires_at, c.payload,
+		claiim.diff_text(c.change) AS diff
 	FROM claiim.changes c
 		LEFT JOIN LATERAL claiim._tally(c.change) AS t ON true
 	WHERE c.status = 'pending'
@@ -82,6 +83,7 @@ COMMENT ON COLUMN claiim.pending_changes.approved_by IS 'Whose approvals these a
 COMMENT ON COLUMN claiim.pending_changes.proposed_at IS 'When';
 COMMENT ON COLUMN claiim.pending_changes.expires_at IS 'From when it can no longer be approved';
 COMMENT ON COLUMN claiim.pending_changes.payload IS 'All that it will do, and under "base" the state that it was based on';
+COMMENT ON COLUMN claiim.pending_changes.diff IS 'What it will do, line by line, as things are now: claiim.diff_text()';
 
 CREATE VIEW claiim.registry WITH (security_invoker) AS
 	SELECT a.agent, a.org, a.status, n.human AS anchor,

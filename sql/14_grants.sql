@@ -57,6 +57,7 @@ GRANT EXECUTE ON FUNCTION
 	pg_catalog.claiim_request_session(text, text[], text[], text, text, interval, integer, text),
 	pg_catalog.claiim_session_status(text, text, text),
 	pg_catalog.claiim_complete(text, text, jsonb, text),
+	pg_catalog.claiim_permissions(text, text),
 	pg_catalog.claiim_version()
 TO claiim_agent;
 
@@ -64,8 +65,15 @@ TO claiim_agent;
 
 GRANT USAGE ON SCHEMA claiim TO claiim_admin, claiim_auditor;
 GRANT EXECUTE ON FUNCTION
-	pg_catalog.claiim_version()
+	pg_catalog.claiim_permissions(text, text),
+	pg_catalog.claiim_version(),
+	claiim.change_diff(text),
+	claiim.diff_text(text)
 TO claiim_admin, claiim_auditor;
+GRANT EXECUTE ON FUNCTION
+	claiim.what_if(text, text),
+	claiim.what_if_baseline(text, text)
+TO claiim_admin;
 GRANT EXECUTE ON FUNCTION
 	claiim.approve(text),
 	claiim.reject(text, text),

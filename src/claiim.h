@@ -22,6 +22,7 @@
 #include "storage/lock.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
+#include "utils/array.h"
 
 #include "chron_record.h"
 #include "policy.h"
@@ -304,11 +305,14 @@ extern int	session_load_open(const char *agent, MemoryContext context,
 							  NamedSession **sessions);
 extern bool session_load(const char *session, const char *org,
 						 MemoryContext context, NamedSession *loaded);
+extern bool directory_org_has_target(const char *org, const char *pattern);
+extern bool directory_declares(ArrayType *declared, const char *version);
 
 /* policy_store.c */
 extern void policy_store_trim(void);
 extern PolicyProgram *policy_store_policy(const char *version);
 extern SkillProgram *policy_store_skill(const char *version);
+extern Arena *claiim_arena(MemoryContext context);
 
 /* question.c */
 /* What is asked. */
@@ -343,6 +347,8 @@ extern void question_read_many(struct FunctionCallInfoBaseData *fcinfo,
 /* gate.c */
 extern PGDLLEXPORT Datum claiim_check(struct FunctionCallInfoBaseData *fcinfo);
 extern TupleDesc claiim_answer_desc(void);
+extern void gate_agent_input(const AgentEntry *entry, TimestampTz now,
+							 DecisionInput *input);
 
 /* check_scan.c */
 extern void claiim_check_scan_init(void);

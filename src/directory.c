@@ -46,7 +46,9 @@ static uint64 nunknown = 0;
 static bool targets_loaded = false;
 static Arena *target_arena = NULL;
 static PatternSet *target_set = NULL;
+static int	ntargets = 0;
 static char **target_orgs = NULL;
+static char **target_patterns = NULL;
 
 static ClaiimQuery agent_query = {
 	"SELECT a.org, a.status, a.role_name::text, a.skills, h.human,"
@@ -180,8 +182,8 @@ load_policy(NamedPolicy *policy, char *name)
 }
 
 /* "deploy" of "deploy-v2": is it among the agent's declared skills? */
-static bool
-declares(ArrayType *declared, const char *version)
+bool
+directory_declares(ArrayType *declared, const char *version)
 {
 	const char *suffix = strrchr(version, '-');
 	size_t		len = suffix ? (size_t) (suffix - version) : strlen(version);
@@ -231,7 +233,8 @@ load_skills(AgentEntry *entry, ArrayType *declared)
 		NamedSkill *skill = &entry->skills[i];
 
 		skill->name = MemoryContextStrdup(directory_context, name);
-		skill->declared = declared != NULL && declares(declared, name);
+		skill->declared = declared != NULL &&
+			directory_declares(declared, name);
 		skill->program = policy_store_skill(name);
 		if (skill->program == NULL)
 			ereport(ERROR,
@@ -359,12 +362,15 @@ load_targets(void)
 
 	target_orgs = MemoryContextAllocZero(directory_context,
 										 sizeof(char *) * Max(n, 1));
+	target_patterns = MemoryContextAllocZero(directory_context,
+											 sizeof(char *) * Max(n, 1));
+	ntargets = n;
 	for (int i = 0; i < n; i++)
 	{
-		char	   *pattern = SPI_getvalue(SPI_tuptable->vals[i],
-										   SPI_tuptable->tupdesc, 1);
+		char	   *pattern = keep_text(i, 1);
 
 		target_orgs[i] = keep_text(i, 2);
+		target_patterns[i] = pattern;
 		if (!pattern_set_add(target_set, pattern, i))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
@@ -543,4 +549,51 @@ directory_target_org(const char *target, size_t len)
 	int			best = pattern_set_best(target_set, target, len);
 
 	return best < 0 ? NULL : target_orgs[best];
+}
+
+/*
+ * Whether the organization owns a target that this one of its patterns and
+ * the other pattern match.  What more specific patterns give to others can
+ * depend on a target's length, so all are tried: see pattern_set_covers.
+ */
+static bool
+owns_common_target(const char *org, const char *own, const char *pattern)
+{
+	char		both[POLICY_MAX_INTERSECTION + 4 * POLICY_MAX_SEGMENTS];
+	size_t		len;
+
+	if (!pattern_intersect(own, pattern, '/', both))
+		return false;
+	len = strlen(both);
+	if (len < 2 || strcmp(both + len - 2, "**") != 0)
+	{
+		const char *owner = directory_target_org(both, len);
+
+		return owner != NULL && strcmp(owner, org) == 0;
+	}
+	len--;
+	for (int i = 0; i <= POLICY_MAX_SEGMENTS; i++)
+	{
+		const char *owner = directory_target_org(both, len);
+
+		if (owner != NULL && strcmp(owner, org) == 0)
+			return true;
+		both[len++] = '/';
+		both[len++] = '*';
+	}
+	return false;
+}
+
+/*
+ * Whether the organization owns any target that the pattern matches.  After
+ * directory_agent.
+ */
+bool
+directory_org_has_target(const char *org, const char *pattern)
+{
+	for (int i = 0; i < ntargets; i++)
+		if (strcmp(target_orgs[i], org) == 0 &&
+			owns_common_target(org, target_patterns[i], pattern))
+			return true;
+	return false;
 }

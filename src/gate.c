@@ -75,6 +75,25 @@ look_up_asker(const Question *question, ClaiimDatabase *db, Asker *asker)
 		asker->passed = directory_session(asker->entry, question->session);
 }
 
+/* What the directory says of an agent, for whoever evaluates. */
+void
+gate_agent_input(const AgentEntry *entry, TimestampTz now,
+				 DecisionInput *input)
+{
+	input->agent_status = entry->status;
+	input->org = entry->org;
+	input->suspended_org = entry->suspended_org;
+	input->emergency_lapsed = now >= entry->emergency_until;
+	input->emergency_org = entry->emergency_org;
+	input->anchor = entry->anchor;
+	input->anchor_active = entry->anchor_active;
+	input->policy = entry->policy;
+	input->nskills = entry->nskills;
+	input->skills = entry->skills;
+	input->nbaselines = entry->nbaselines;
+	input->baselines = entry->baselines;
+}
+
 static void
 decide(const Question *question, const Asked *item, const Asker *asker,
 	   Verdict *verdict)
@@ -93,20 +112,9 @@ decide(const Question *question, const Asked *item, const Asker *asker,
 	input.now = asker->now;
 	if (entry != NULL)
 	{
-		input.agent_status = entry->status;
-		input.org = entry->org;
-		input.suspended_org = entry->suspended_org;
-		input.emergency_lapsed = GetCurrentTimestamp() >= entry->emergency_until;
-		input.emergency_org = entry->emergency_org;
-		input.anchor = entry->anchor;
-		input.anchor_active = entry->anchor_active;
+		gate_agent_input(entry, asker->now, &input);
 		input.target_org = directory_target_org(item->target,
 												item->target_len);
-		input.policy = entry->policy;
-		input.nskills = entry->nskills;
-		input.skills = entry->skills;
-		input.nbaselines = entry->nbaselines;
-		input.baselines = entry->baselines;
 		input.passed = asker->passed;
 		input.nsessions = entry->nsessions;
 		input.sessions = entry->sessions;
@@ -144,6 +152,8 @@ encode(const Question *question, const Asked *item, const Asker *asker,
 			sizeof(request->token_id));
 	if (asker->identity.result == IDENTITY_OK)
 		request->not_after = asker->identity.not_after;
+	if (decision->allow)
+		request->not_after = Min(request->not_after, entry->emergency_until);
 	if (session != NULL && decision->allow)
 	{
 		strlcpy(request->session, session->name, sizeof(request->session));

@@ -39,6 +39,10 @@
 #define POLICY_MAX_SEGMENTS 16	/* in a pattern */
 #define POLICY_MAX_FORMS	128 /* see policy_compile */
 
+/* Room for what any number of patterns have in common, with its zero. */
+#define POLICY_MAX_INTERSECTION \
+	(POLICY_MAX_SEGMENTS * (POLICY_MAX_PATTERN + 1))
+
 /* Bounds on the names that callers pass, in bytes. */
 #define POLICY_MAX_ACTION	256
 #define POLICY_MAX_TARGET	1024
@@ -131,6 +135,8 @@ extern bool pattern_match(const char *pattern, const char *name,
 						  size_t name_len, char separator);
 /* true if and only if every name that "inner" matches, "outer" matches too */
 extern bool pattern_covers(const char *outer, const char *inner, char separator);
+extern bool pattern_intersect(const char *a, const char *b, char separator,
+							  char both[POLICY_MAX_INTERSECTION]);
 extern bool action_name_check(const char *name, size_t len, const char **why);
 extern bool target_name_check(const char *name, size_t len, const char **why);
 

@@ -118,6 +118,7 @@ copy_document(Arena *arena, const PolicyDocument *doc)
 		return NULL;
 	program->nskills = doc->nskills;
 	program->has_allow = doc->has_allow;
+	program->nentries = doc->nentries;
 	for (i = 0; i < doc->nskills; i++)
 	{
 		program->skills[i] = copy_string(arena, doc->skills[i]);
@@ -191,20 +192,27 @@ skill_compile(Arena *arena, const SkillDocument *doc, PolicyError *error)
 	memset(error, 0, sizeof(*error));
 	forms.count = 0;
 	if (program != NULL)
+	{
 		program->actions = pattern_set_create(arena, ':');
-	if (program == NULL || program->actions == NULL)
+		program->patterns = arena_alloc(arena, doc->nactions * sizeof(char *));
+	}
+	if (program == NULL || program->actions == NULL ||
+		program->patterns == NULL)
 	{
 		policy_out_of_memory(error);
 		return NULL;
 	}
+	program->npatterns = doc->nactions;
 	for (i = 0; i < doc->nactions; i++)
 	{
+		program->patterns[i] = copy_string(arena, doc->actions[i]);
 		if (!take_form(&forms, pattern_form(doc->actions[i], ':')))
 		{
 			too_many_forms(error, doc->action_lines[i], doc->action_columns[i]);
 			return NULL;
 		}
-		if (!pattern_set_add(program->actions, doc->actions[i], i))
+		if (program->patterns[i] == NULL ||
+			!pattern_set_add(program->actions, doc->actions[i], i))
 		{
 			policy_out_of_memory(error);
 			return NULL;

@@ -174,6 +174,56 @@ pattern_covers(const char *outer, const char *inner, char separator)
 }
 
 /*
+ * The pattern of the names that both match; false if there is none.  Always
+ * one pattern: at each segment the narrower of the two, and what one's "**"
+ * stands for is the rest of the other.
+ */
+bool
+pattern_intersect(const char *a, const char *b, char separator,
+				  char both[POLICY_MAX_INTERSECTION])
+{
+	const char *a_at = a;
+	const char *a_end = a + strlen(a);
+	const char *b_at = b;
+	const char *b_end = b + strlen(b);
+	size_t		used = 0;
+	bool		first = true;
+
+	for (;; first = false)
+	{
+		const char *a_rest = a_at;
+		const char *b_rest = b_at;
+		const char *rest = NULL;
+		Segment		x;
+		Segment		y;
+
+		if (!next_segment(&a_at, a_end, separator, &x))
+			return b_at == NULL;
+		if (!next_segment(&b_at, b_end, separator, &y))
+			return false;
+		if (!first)
+			both[used++] = separator;
+		if (segment_is(&x, "**"))
+			rest = b_rest;
+		else if (segment_is(&y, "**"))
+			rest = a_rest;
+		if (rest != NULL)
+		{
+			strcpy(both + used, rest);
+			return true;
+		}
+		if (segment_is(&x, "*"))
+			x = y;
+		else if (!segment_is(&y, "*") &&
+				 (x.len != y.len || memcmp(x.text, y.text, x.len) != 0))
+			return false;
+		memcpy(both + used, x.text, x.len);
+		used += x.len;
+		both[used] = '\0';
+	}
+}
+
+/*
  * Whether a caller's text can be the name of an action: not a pattern, which
  * would read as one in Chron, and in the form that patterns of actions have.
  */

@@ -174,6 +174,7 @@ struct PolicyProgram
 	int			nskills;
 	const char **skills;
 	bool		has_allow;
+	int			nentries;
 	PolicyEntry *entries;		/* in the order of the source */
 	int			ngroups;
 	ActionGroup *groups;		/* entries of one list with the same action */
@@ -183,6 +184,8 @@ struct PolicyProgram
 
 struct SkillProgram
 {
+	int			npatterns;
+	const char **patterns;		/* in the order of the source */
 	PatternSet *actions;		/* -> index in the source */
 };
 

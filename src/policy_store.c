@@ -11,7 +11,7 @@
  *
  * The parser and compiler use malloc'ed arenas; whatever raises an error
  * here while an arena is being filled would leak it, so arenas belong to a
- * memory context from the first instant (arena_in_context).
+ * memory context from the first instant (claiim_arena).
  *
  *-------------------------------------------------------------------------
  */
@@ -78,8 +78,8 @@ destroy_arena(void *arg)
 }
 
 /* An arena that goes when "context" is reset or deleted. */
-static Arena *
-arena_in_context(MemoryContext context)
+Arena *
+claiim_arena(MemoryContext context)
 {
 	MemoryContextCallback *callback;
 	Arena	   *arena;
@@ -223,7 +223,7 @@ load_program(char kind, const char *name)
 	context = AllocSetContextCreate(CurrentMemoryContext, "claiim program",
 									ALLOCSET_SMALL_SIZES);
 	program = compile(kind, name, VARDATA_ANY(source),
-					  VARSIZE_ANY_EXHDR(source), arena_in_context(context));
+					  VARSIZE_ANY_EXHDR(source), claiim_arena(context));
 
 	/* From here on nothing fails but memory; then the context goes as well. */
 	MemoryContextSetParent(context, program_context);
@@ -278,7 +278,7 @@ Datum
 claiim_skill_check(PG_FUNCTION_ARGS)
 {
 	text	   *source = source_arg(fcinfo);
-	Arena	   *arena = arena_in_context(CurrentMemoryContext);
+	Arena	   *arena = claiim_arena(CurrentMemoryContext);
 	PolicyError error;
 	SkillDocument *doc;
 
@@ -304,7 +304,7 @@ Datum
 claiim_policy_check(PG_FUNCTION_ARGS)
 {
 	text	   *source = source_arg(fcinfo);
-	Arena	   *arena = arena_in_context(CurrentMemoryContext);
+	Arena	   *arena = claiim_arena(CurrentMemoryContext);
 	PolicyError error;
 	PolicyDocument *doc;
 	PolicyProgram *program = NULL;

@@ -61,6 +61,11 @@ INSERT INTO names VALUES
 	('grant_session', 'session', 't_north_adm', '42501', 'claiim.grant_session(%L)', current_setting('south.session'), 'ses_00000000000000000000000000'),
 	('refuse_session', 'session', 't_north_adm', '42501', $$claiim.refuse_session(%L, 'x')$$, current_setting('south.session'), 'ses_00000000000000000000000000'),
 	('revoke_session', 'session', 't_north_adm', '42501', $$claiim.revoke_session(%L, 'x')$$, current_setting('south.granted'), 'ses_00000000000000000000000000'),
+	('change_diff', 'change', 't_north_adm', '42501', 'claiim.change_diff(%L)', current_setting('south.change'), 'chg_00000000000000000000000000'),
+	('what_if', 'agent', 't_north_adm', '42501', $$claiim.what_if(%L, 'south-pol-v1')$$, 'south-bot', 'south-xxx'),
+	('what_if', 'policy_version', 't_north_adm', '42704', $$claiim.what_if('north-bot', %L)$$, 'south-pol-v1', 'south-xxx-v1'),
+	('what_if_baseline', 'org', 't_north_adm', '42501', $$claiim.what_if_baseline(%L, 'north-base-v1')$$, 'hub/south', 'hub/sauth'),
+	('what_if_baseline', 'policy_version', 't_north_adm', '42704', $$claiim.what_if_baseline('hub/north', %L)$$, 'south-base-v1', 'south-xxxx-v1'),
 	('break_glass', 'change', 't_north_adm', '42501', $$claiim.break_glass(%L, 'x')$$, current_setting('south.change'), 'chg_00000000000000000000000000'),
 	('close_review', 'review', 't_north_app', '42501', $$claiim.close_review(%L, 'justified', 'x')$$, current_setting('south.review'), 'rev_00000000000000000000000000'),
 	('erase_context', 'chron_id', 't_north_adm', '42501', $$claiim.erase_context(%L, 'x')$$, current_setting('south.chron_id'), current_setting('nobody.chron_id')),
@@ -105,7 +110,7 @@ SELECT pg_temp.none($$SELECT p.proname || '.' || a.name
 	FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'claiim' JOIN pg_proc p ON p.oid = d.objid,
 		LATERAL unnest(p.proargnames[1:p.pronargs], p.proargtypes::oid[]) AS a (name, type)
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-		AND p.pronamespace = 'claiim'::regnamespace AND p.proname NOT LIKE '\_%' AND p.proname <> 'bootstrap'
+		AND p.pronamespace = 'claiim'::regnamespace AND p.proname NOT LIKE '\_%' AND p.proname NOT IN ('bootstrap', 'diff_text')
 		AND a.type IN ('text'::regtype, 'name'::regtype, 'text[]'::regtype)
 		AND a.name NOT IN ('kind', 'verdict', 'note', 'actions', 'targets', 'ticket', 'reason', 'description', 'full_name', 'label', 'source', 'capability', 'capabilities')
 		AND (p.proname, a.name) NOT IN (SELECT n.function, n.argument FROM names n)$$,

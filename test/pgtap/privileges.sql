@@ -74,6 +74,7 @@ INSERT INTO functions VALUES
 	('claiim_version()', '{agent,admin,auditor}', $$SELECT claiim_version()$$,
 		'{agent,founder,admin,approver,auditor,inactive,intruder,"foreign agent","foreign admin","foreign approver","foreign auditor"}'),
 
+	('claiim_permissions(text,text)', '{agent,admin,auditor}', $$SELECT claiim_permissions('north-bot')$$, '{agent,founder,admin,approver,auditor}'),
 	('claiim_request_session(text,text[],text[],text,text,interval,integer,text)', '{agent}',
 		$$SELECT claiim_request_session('north-bot', '{north:do}', '{north/**}', 'x')$$, '{agent}'),
 	('claiim_session_status(text,text,text)', '{agent}', $$SELECT claiim_session_status('north-bot', current_setting('north.session'))$$, '{agent}'),
@@ -135,6 +136,10 @@ INSERT INTO functions VALUES
 	/* Reading */
 	('claiim.five_questions(text)', '{auditor}', $$SELECT claiim.five_questions(current_setting('north.chron_id'))$$, '{founder,auditor}'),
 	('claiim.record_bytes(text)', '{auditor}', $$SELECT claiim.record_bytes(current_setting('north.chron_id'))$$, '{founder,auditor}'),
+	('claiim.change_diff(text)', '{admin,auditor}', $$SELECT claiim.change_diff(current_setting('north.change'))$$, '{founder,admin,approver,auditor}'),
+	('claiim.diff_text(text)', '{admin,auditor}', $$SELECT 1 / (claiim.diff_text(current_setting('north.change')) IS NOT NULL)::int$$, '{founder,admin,approver,auditor}'),
+	('claiim.what_if(text,text)', '{admin}', $$SELECT claiim.what_if('north-bot', 'north-pol-v2')$$, '{founder,admin,approver}'),
+	('claiim.what_if_baseline(text,text)', '{admin}', $$SELECT claiim.what_if_baseline('hub/north/below', 'north-base-v1')$$, '{founder,admin,approver}'),
 	('claiim.registry_digests()', '{auditor}', $$SELECT claiim.registry_digests()$$, '{founder}'),
 	/* These tell nothing of anybody's. */
 	('claiim.verify()', '{auditor}', $$SELECT claiim.verify()$$, '{founder,auditor,inactive,intruder,"foreign auditor"}'),
@@ -309,8 +314,9 @@ ORDER BY f.name, i.identity;
 SELECT pg_temp.none($$SELECT f.name || ', ' || i.identity || ': ' || o FROM functions f CROSS JOIN identities i, pg_temp.outcome(i.role, f.attempt) AS o
 	WHERE o NOT IN ('ok', '42501', 'P0002')
 		AND NOT (f.name LIKE 'claiim.\_%' AND o = '22012')		/* no, it said */
+		AND NOT (f.name LIKE 'claiim.diff\_text%' AND o = '22012')	/* nothing to show */
 		AND NOT (f.name LIKE 'claiim\_check%' AND o = '22012')	/* DENY */
-		AND NOT (f.name ~ '^claiim_(authenticate|request|session)' AND o = '28000')
+		AND NOT (f.name ~ '^claiim_(authenticate|permissions|request|session)' AND o = '28000')
 		AND NOT (f.name LIKE 'claiim\_complete%' AND i.identity = 'agent' AND o = '23505')	/* it is, by now */$$,
 	'whoever is refused is refused for lack of privilege');
 SELECT is((SELECT count(*) FROM claiim.changes WHERE status = 'pending'), 2::bigint, '(what was tried was undone)');

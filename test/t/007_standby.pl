@@ -17,6 +17,7 @@ $primary->backup('b');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'b', has_streaming => 1);
 $standby->start;
+$primary->safe_psql('one', "SET SESSION AUTHORIZATION ann; SELECT claiim.bind_policy('deploy-bot', claiim.publish_policy('p', E'skill: deploy-v1\\nallow: [deploy:canary]', 'acme'))");
 is(ask($primary, 'one', 'x'), 'ALLOW', 'the primary answers');
 $primary->wait_for_catchup($standby);
 
@@ -26,7 +27,11 @@ my (undef, undef, $err) = $standby->psql('one', "SELECT claiim_authenticate('dep
 is(error_of($err), '25006: claiim cannot decide on a standby server', '... nor identify');
 (undef, undef, $err) = $standby->psql('one', "SET SESSION AUTHORIZATION ann; SELECT claiim.suspend_agent('deploy-bot', 'x')", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 like(error_of($err), qr/^25006: /, '... nor govern');
-is($standby->safe_psql('one', 'SELECT ok, records > 5 FROM claiim.verify()'), 't|t', '... but Chron can be read and verified there');
+(undef, undef, $err) = $standby->psql('one', "SELECT claiim_permissions('deploy-bot')", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+is(error_of($err), '25006: claiim cannot decide on a standby server', '... nor list what may have been revoked meanwhile');
+is($standby->safe_psql('one', "SET SESSION AUTHORIZATION bob; SELECT diff FROM claiim.pending_changes"), "+ deploy:canary\n- deploy:staging",
+	'... but what waits for approval can be read there, with what it would do');
+is($standby->safe_psql('one', 'SELECT ok, records > 5 FROM claiim.verify()'), 't|t', '... and Chron can be read and verified');
 is($standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'claiim writer'"), 0, '... without a writer');
 
 # Synchronous
