@@ -7,19 +7,19 @@
 --
 -- run.sh runs it, once, in one transaction.
 
-SET SESSION AUTHORIZATION s_emp1;
+SET SESSION AUTHORIZATION s_emp2;
 \set source `cat skills/infra-v1.yaml`
 SELECT claiim.publish_skill('infra', :'source', 'engineering');
 SELECT claiim.register_agent('infra-bot', 'engineering', anchor => 's.emp2',
     skills => '{infra}', role_name => 'infra_bot') AS change \gset
-SET SESSION AUTHORIZATION s_emp2;
+SET SESSION AUTHORIZATION s_emp1;
 SELECT claiim.approve(:'change');
 
-SET SESSION AUTHORIZATION s_emp1;
+SET SESSION AUTHORIZATION s_emp2;
 \set source `cat policies/infra-guarded-v1.yaml`
 SELECT claiim.publish_policy('infra-guarded', :'source', 'engineering');
 SELECT claiim.bind_policy('infra-bot', 'infra-guarded-v1') AS change \gset
-SET SESSION AUTHORIZATION s_emp2;
+SET SESSION AUTHORIZATION s_emp1;
 SELECT claiim.approve(:'change');
 
 RESET SESSION AUTHORIZATION;

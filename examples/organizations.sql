@@ -53,9 +53,12 @@ SET SESSION AUTHORIZATION s_emp2;
 SELECT claiim.approve(change) FROM claiim.pending_changes
 WHERE kind IN ('capability.revoke', 'target.map');
 
--- Finance appoints its own auditor.
+-- Finance appoints its own auditor, and has both of its people propose and
+-- approve: who is accountable for an agent does not alone approve what it may.
 SET SESSION AUTHORIZATION h_weber;
 SELECT claiim.grant_capability('c.reyes', 'finance', 'auditor');
+SELECT claiim.grant_capability('c.reyes', 'finance', 'admin');
+SELECT claiim.grant_capability('h.weber', 'finance', 'approver');
 
 SET SESSION AUTHORIZATION c_reyes;
 SELECT claiim.approve(change) FROM claiim.pending_changes WHERE kind = 'capability.grant';

@@ -75,6 +75,11 @@ BEGIN
 								(SELECT string_agg(k.kind, ', ' ORDER BY k.kind)
 								 FROM claiim._kinds() k WHERE k.emergency IS NOT NULL));
 	END IF;
+	/* It is not forbidden, and will not be until this is done. */
+	PERFORM FROM claiim.orgs o
+	WHERE claiim._covers(o.org, c.org)
+	ORDER BY o.org
+	FOR SHARE;
 	IF NOT claiim._may_break_glass(c.org) THEN
 		RAISE EXCEPTION 'break-glass is forbidden in organization "%"', c.org
 			USING ERRCODE = 'insufficient_privilege',

@@ -215,14 +215,20 @@ statement_is_own(void)
  * For claiim's functions to call first.  A superuser who logged in, and has
  * become somebody else by SET SESSION AUTHORIZATION, can be anybody anyway.
  *
- * Errors: 42501.
+ * Errors: 42501; 22004 for a NULL what.
  */
 Datum
 claiim_require_direct(PG_FUNCTION_ARGS)
 {
-	char	   *what = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *id = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *what;
+	char	   *id;
 
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("what must not be null")));
+	what = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	id = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (superuser_arg(GetAuthenticatedUserId()) ||
 		(depth > 0 && outermost_direct && outermost_written &&
 		 statement_is_own()))

@@ -130,7 +130,7 @@ end_session(int pid)
  * claiim._clear_way(relation regclass, row tid) -> void
  *
  * Errors: 55P03 if the row is held by a prepared transaction, or by a session
- * that has been ended and is still there.
+ * that has been ended and is still there; 42809 for what is not a table.
  */
 Datum
 claiim_clear_way(PG_FUNCTION_ARGS)
@@ -142,6 +142,10 @@ claiim_clear_way(PG_FUNCTION_ARGS)
 	bool		ended = false;
 	List	   *holders;
 
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel))));
 	while ((holders = holders_of(rel, tid)) != NIL)
 	{
 		if (GetCurrentTimestamp() >= until)
@@ -155,7 +159,9 @@ claiim_clear_way(PG_FUNCTION_ARGS)
 								RelationGetRelationName(rel)),
 						 errhint("If it is a prepared one (pg_prepared_xacts): ROLLBACK PREPARED.")));
 			foreach(cell, holders)
+			{
 				end_session(lfirst_int(cell));
+			}
 			ended = true;
 			until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), END_TIMEOUT);
 		}

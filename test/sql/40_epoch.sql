@@ -116,4 +116,5 @@ CALL two.epoch_check('(a suspension that was rolled back)');
 
 SELECT what, read_anew, outcome, reason_code, anchor, policy FROM two.epoch_steps ORDER BY n;
 SELECT two.people($$retire_agent('epoch-bot', 'x')$$), two.people($$retire_agent('epoch-bot-2', 'x')$$);
+SELECT outcome FROM claiim_check('x', 'a', 'b');
 SELECT ok, problem FROM claiim.verify();

@@ -100,8 +100,8 @@ SELECT * FROM two.contexts;
 
 -- The decisions are what they were, and Chron says what became of their contexts.
 SELECT target, context_digest IS NOT NULL AS has_digest FROM claiim.chron WHERE target LIKE 'keep/%' ORDER BY seq;
-SELECT ok, problem FROM claiim.verify();
 SELECT outcome FROM claiim_check('x', 'a', 'b');
+SELECT ok, problem FROM claiim.verify();
 SELECT act, actor, org, (detail::jsonb ->> 'contexts')::int AS contexts,
     detail::jsonb ->> 'first_seq' = detail::jsonb ->> 'last_seq' AS one, detail::jsonb -> 'keep' AS keep, detail::jsonb -> 'held' AS held
 FROM claiim.chron WHERE seq > :mark AND act IN ('context.prune', 'context.erase', 'hold.place', 'hold.release', 'retention.set') ORDER BY seq;
