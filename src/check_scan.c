@@ -22,6 +22,7 @@
 #include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "catalog/pg_type.h"
+#include "compat.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
@@ -128,7 +129,7 @@ columns_of_answer(RangeTblEntry *rte, Index relid)
 	ListCell   *cell;
 	TupleDesc	answer = claiim_answer_desc();
 
-	expandRTE(rte, relid, 0, -1, false, &names, &columns);
+	claiim_expand_rte(rte, relid, &names, &columns);
 	if (list_length(columns) != answer->natts)
 		return NIL;
 	foreach(cell, columns)

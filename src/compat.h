@@ -90,4 +90,15 @@ claiim_wait_event_number(uint32 *number, const char *name)
 	pg_database_ownercheck(database, role)
 #endif
 
+/*
+ * 18 lets RETURNING name the old row and the new one (80feb727c86).
+ */
+#if PG_VERSION_NUM >= 180000
+#define claiim_expand_rte(rte, rtindex, names, columns) \
+	expandRTE(rte, rtindex, 0, VAR_RETURNING_DEFAULT, -1, false, names, columns)
+#else
+#define claiim_expand_rte(rte, rtindex, names, columns) \
+	expandRTE(rte, rtindex, 0, -1, false, names, columns)
+#endif
+
 #endif							/* CLAIIM_COMPAT_H */

@@ -271,7 +271,7 @@ $$;
 SELECT max(inhrelid::regclass::text) AS later FROM pg_inherits WHERE inhparent = 'claiim.chron'::regclass \gset
 SELECT replace(:'later', 'claiim.', '') AS later \gset
 SET ROLE t_north_aud;
-SELECT ok(pg_temp.plan('SELECT * FROM claiim.decisions') ~ 'org = ANY \(\$', 'a superuser who has SET ROLE may explain, and sees the filter');
+SELECT ok(pg_temp.plan('SELECT * FROM claiim.decisions') ~ 'org = ANY \((\$|\(InitPlan )', 'a superuser who has SET ROLE may explain, and sees the filter');
 SELECT ok(pg_temp.plan('SELECT * FROM claiim.decisions') ~ :'later', 'all partitions are read');
 SELECT ok(pg_temp.plan(format('SELECT * FROM claiim.decisions WHERE at < %L', now())) !~ :'later', 'unless it is said from when: pruned by time, under the filter');
 SELECT ok(pg_temp.plan(format('SELECT * FROM claiim.acts WHERE at < %L', now())) !~ :'later', 'and so in acts');

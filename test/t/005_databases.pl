@@ -115,7 +115,8 @@ is(ask($node, 'of_template2', 'x', user => $superuser), 'DENY', 'an extension th
 chron_is_sound($node, 'of_template2', 'made by template');
 
 # The extension goes and comes, in the same session and in others.
-my $old = background($node, 'deux', "SELECT outcome FROM claiim_check('x', 'a', 'before');\n\\! sleep 2\nSELECT outcome FROM claiim_check('x', 'a', 'after');\n",
+my $go_on = $node->basedir . '/go_on';
+my $old = background($node, 'deux', "SELECT outcome FROM claiim_check('x', 'a', 'before');\n\\! timeout 300 sh -c 'until [ -e $go_on ]; do sleep 0.1; done'\nSELECT outcome FROM claiim_check('x', 'a', 'after');\n",
 	user => $superuser);
 wait_until(sub { -s $old->{out} }, 'a session has asked');
 $node->safe_psql('deux', 'SET client_min_messages = error; DROP SCHEMA two CASCADE');
@@ -134,6 +135,7 @@ is($node->safe_psql('deux', "SELECT count(*) FROM pg_class WHERE relname LIKE 'c
 set_up($node, 'deux');
 is(ask($node, 'deux', 'x'), 'ALLOW', 'CREATE EXTENSION again: the gate works');
 isnt(chron('deux', 'DISTINCT log'), $log{two}, '... in a new log');
+append_to_file($go_on, '');
 wait_for_all($old);
 is($old->{stdout}, "DENY\nDENY\n", 'a session that was there all the time goes on') or diag($old->{stderr});
 is(chron('deux', 'count(*)', "target = 'after'"), 1, '... in the new Chron');
