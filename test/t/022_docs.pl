@@ -181,5 +181,17 @@ for my $page ('README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md"))
 	}
 }
 
+# doc/bi.md has every view, and of each every column with its type and comment.
+my $bi = slurp_file("$root/doc/bi.md");
+my @columns = split /\n/, $node->safe_psql('page1', <<'SQL');
+SELECT format('%s | `%s` | %s | %s |', c.relname, a.attname, format_type(a.atttypid, NULL), col_description(c.oid, a.attnum))
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+WHERE c.relnamespace = 'claiim'::regnamespace AND c.relkind = 'v' ORDER BY c.relname, a.attnum
+SQL
+cmp_ok(scalar @columns, '>', 50, 'there are views');
+my %section = map { /^(\w+)`\n(.*)/s ? ($1 => $2) : () } split /^### `claiim\./m, $bi;
+is(join("\n", grep { my ($view, $row) = /^(\w+) (.*)$/s; index($section{$view} // '', $row) < 0 } @columns), '',
+	'doc/bi.md describes every column of every view as the catalog does');
+
 $node->stop;
 done_testing();
