@@ -150,7 +150,7 @@ token=$(sql "SET SESSION AUTHORIZATION s_emp1; SELECT token FROM claiim.issue_to
 by_token="SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'api-v2', token => '$token')"
 ok 'a token that was issued proves the agent' is "$(sql "$by_token")" ALLOW
 docker compose stop 2>&1
-ok 'docker compose stop: a clean shutdown' like "$(log_of "$first" | tail -n 4)" 'received fast shutdown request|database system is shut down'
+ok 'docker compose stop: a clean shutdown' like "$(log_of "$first" | tail -n 12)" 'received fast shutdown request.*database system is shut down'
 ok '... after which it has ended by itself' is "$(inspect '{{.State.ExitCode}}' "$first")" 0
 ok '... with nothing left to recover' is "$(docker compose start >/dev/null 2>&1; healthy "$first"; log_of "$first" | grep -c 'not properly shut down')" 0
 docker compose down 2>&1
