@@ -350,6 +350,9 @@ def test_outcomes_are_in_chron(
     with gate.action("deploy:staging", "completed") as mine:
         chron_id = gate.complete(mine.chron_id, "succeeded", {"by": "hand"})
         assert chron_id.startswith("chr_")
+        with pytest.raises(GateMisuse) as raised:
+            gate.complete(mine.chron_id, "failed")
+        assert raised.value.sqlstate == "23505"
     # The third was completed by hand: the block's own completion is one too many, and says so.
     assert caplog.text.count("was not recorded") == 1
     statuses = world.sql(

@@ -29,7 +29,7 @@ def test_the_readme_has_the_contract_to_the_letter() -> None:
 
 def test_the_contract_runs_and_every_line_that_it_promises_holds(world: World, token: str) -> None:
     names: dict = {}
-    held = 0
+    held, before = 0, len(world.decisions("api-v2"))
     for line in CONTRACT.replace('"..."', repr(token)).strip().splitlines():
         promise = re.fullmatch(r"# (result\.\w+) == (\"[^\"]+\")", line)
         if not promise:
@@ -43,7 +43,7 @@ def test_the_contract_runs_and_every_line_that_it_promises_holds(world: World, t
         held += 1
     assert held == 4
     names["gate"].close()
-    assert world.decisions("api-v2")[:2] == ["ALLOW", "DENY"]
+    assert world.decisions("api-v2")[before:] == ["ALLOW", "DENY"]
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"\]\((examples/[^)]+)\)", README))))

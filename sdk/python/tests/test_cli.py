@@ -140,16 +140,30 @@ def test_a_shell_goes_on_only_on_allow(world: World, token: str) -> None:
     assert done.stdout == "deployed staging\n"
 
 
-def test_complete_and_permissions(shell: Any, needs: Any) -> None:
+def test_complete(shell: Any, needs: Any) -> None:
     needs("claiim_complete")
-    needs("claiim_permissions")
     chron_id = shell("check", "deploy-bot", "deploy:staging", "api-v2").stdout.split()[-1]
     done = shell("complete", "deploy-bot", chron_id, "failed", "--detail", '{"status": 503}')
     assert done.returncode == 0 and done.stdout.startswith("chr_")
+    done = shell("complete", "deploy-bot", chron_id, "failed")
+    assert done.returncode == 2 and "23505" in done.stderr
+
+
+def test_permissions(shell: Any, needs: Any) -> None:
+    needs("claiim_permissions")
     done = shell("permissions", "deploy-bot")
     assert done.returncode == 0 and "deploy:staging  on " in done.stdout
     lines = shell("permissions", "deploy-bot", "--json").stdout.splitlines()
     assert "deploy:staging" in [json.loads(line)["action"] for line in lines]
+
+
+def test_a_line_says_all_of_a_permission() -> None:
+    from claiim import Permission
+    from claiim.cli import _permission_line
+
+    whole = Permission("a:*", "t/**", "session", "allow:1 a:*", "p-v1", exceptions=("a:x", "a:y on t/1"))
+    assert _permission_line(whole) == "a:*  on t/**  except a:x, a:y on t/1  needs session  (p-v1)"
+    assert _permission_line(Permission("a:b", None, None, None, "p-v1")) == "a:b  on any target  (p-v1)"
 
 
 def test_request_session_waits_for_humans(shell: Any, world: World, needs: Any) -> None:

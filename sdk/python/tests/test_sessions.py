@@ -93,6 +93,39 @@ def test_a_wrong_session_is_not_waited_for() -> None:
         wait(Script(GateMisuse("no such session", "22023")))
 
 
+@pytest.mark.parametrize(
+    "sqlstate, lasting",
+    [
+        (None, False),
+        ("57P03", False),
+        ("53300", False),
+        ("40003", False),
+        ("25006", False),
+        ("55006", False),
+        ("55000", True),
+        ("F0000", True),
+        ("42883", True),
+        ("XX000", True),
+    ],
+)
+def test_a_server_that_is_not_set_up_is_not_waited_for(sqlstate: Any, lasting: bool) -> None:
+    down = GateUnavailable("no", sqlstate)
+    assert down.lasting == lasting
+    script = Script(*[down, status("active")] * 2)
+    if lasting:
+        with pytest.raises(GateUnavailable):
+            wait(script)
+    else:
+        wait(script)
+
+
+def test_a_session_that_there_is_not_is_not_waited_for(infra: Gate, needs: Any) -> None:
+    needs("claiim_session_status")
+    with pytest.raises(GateMisuse) as raised:
+        infra.wait_for_session("ses_" + "0" * 26)
+    assert raised.value.sqlstate == "42704"
+
+
 def test_it_goes_between_processes() -> None:
     import pickle
 
@@ -196,16 +229,12 @@ def test_what_the_agent_may_do(gate: Gate, infra: Gate, token: str, needs: Any) 
 
 
 def test_columns_of_a_later_server_are_kept() -> None:
-    row = {
-        "action": "a:b",
-        "target": None,
-        "condition": None,
-        "rule": "allow:1 a:b",
-        "policy": "p-v1",
-        "limit": "10 per 1h",
-    }
-    permission = Permission.from_row(row)
+    row = {"action": "a:b", "target": None, "condition": None, "rule": "allow:1 a:b", "policy": "p-v1"}
+    permission = Permission.from_row({**row, "limit": "10 per 1h"})
     assert (permission.action, permission.target, permission.other) == ("a:b", None, {"limit": "10 per 1h"})
+    assert (permission.exceptions, permission.org) == ((), None)
+    permission = Permission.from_row({**row, "exceptions": ["a:c"], "org": "acme"})
+    assert (permission.exceptions, permission.org, permission.other) == (("a:c",), "acme", {})
 
 
 def test_functions_that_the_server_does_not_have_are_no_answer(world: World, gate: Gate) -> None:

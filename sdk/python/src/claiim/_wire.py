@@ -65,6 +65,10 @@ Rows = List[Dict[str, Any]]
 # A server that is restarting refuses connections for a moment.
 _RETRY_PAUSE = 0.1
 
+# Beside 22xxx, malformed: not proved who asks, completed already, not allowed to ask,
+# no such session, too large.
+_MISUSE = ("28000", "23505", "42501", "42704", "54000")
+
 # Recorded, perhaps; answered, no.  57P01 and 57P02: our connection was ended.
 _UNCONFIRMED = ("40003", "57014", "57P01", "57P02")
 _CONNECTION_ENDED = ("57P01", "57P02")
@@ -252,8 +256,7 @@ def _loss(message: str, sent: bool, statement: Statement) -> GateUnavailable:
 def _refusal(refused: _Refused, statement: Statement) -> GateError:
     state = refused.sqlstate
     text = statement.hide_secrets(refused.text)
-    # 54000: what was passed is too large.  22xxx: malformed.
-    if state[:2] == "22" or state in ("28000", "42501", "54000"):
+    if state[:2] == "22" or state in _MISUSE:
         return GateMisuse(text, state)
     if state in _UNCONFIRMED and statement.effect is not Effect.NONE:
         return OutcomeUnknown(text, state)

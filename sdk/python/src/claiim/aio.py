@@ -10,7 +10,7 @@ from claiim import _statements as statements
 from claiim._drive import AsyncClient
 from claiim._pool import Pool
 from claiim.actions import AsyncAction, Question, guarded
-from claiim.errors import GateError, GateUnavailable
+from claiim.errors import GateUnavailable
 from claiim.gate import F, _Agent, next_look
 from claiim.results import Decision, Permission, SessionStatus, only
 
@@ -100,7 +100,7 @@ class AsyncGate(_Agent):
         """See :meth:`claiim.Gate.wait_for_session`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            last: Union[SessionStatus, GateError]
+            last: Union[SessionStatus, GateUnavailable]
             try:
                 last = await self.session_status(session)
             except GateUnavailable as error:

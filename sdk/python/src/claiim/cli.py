@@ -17,7 +17,7 @@ from typing import Any, List, Optional
 from claiim.errors import Denied, GateError, GateMisuse, SessionNotActive
 from claiim.gate import Gate
 from claiim.guards.claude_code import BLOCKED, HookMap, run_hook
-from claiim.results import Decision
+from claiim.results import Decision, Permission
 
 DONE = 0
 DENIED = 1
@@ -67,11 +67,17 @@ def _permissions(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(dataclasses.asdict(permission), ensure_ascii=False, default=str))
         else:
-            needs = f"  needs {permission.condition}" if permission.condition else ""
-            print(
-                f"{permission.action}  on {permission.target or 'any target'}{needs}  ({permission.policy})"
-            )
+            print(_permission_line(permission))
     return DONE
+
+
+def _permission_line(permission: Permission) -> str:
+    parts = [permission.action, f"on {permission.target or 'any target'}"]
+    if permission.exceptions:
+        parts.append(f"except {', '.join(permission.exceptions)}")
+    if permission.condition:
+        parts.append(f"needs {permission.condition}")
+    return "  ".join([*parts, f"({permission.policy})"])
 
 
 def _request_session(arguments: argparse.Namespace) -> int:

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 if TYPE_CHECKING:
     from claiim.results import Decision, SessionStatus
 
+# Connections, a standby that may be promoted, not confirmed, too many, locked, shutting down
+_PASSING = ("08", "25", "40", "53", "57", "55006", "55P03")
+
 
 class GateError(Exception):
     """The base of all errors of this package.
@@ -67,8 +70,14 @@ class Denied(GateError):
 class GateUnavailable(GateError):
     """There is no answer: unreachable, too slow, or not able to record.
 
-    Nothing was allowed.  Trying again after a moment may help.
+    Nothing was allowed.  Trying again after a moment may help, unless it is ``lasting``.
     """
+
+    @property
+    def lasting(self) -> bool:
+        """Is the server not set up, or not well?  Then waiting does not help: tell its DBA."""
+        state = self.sqlstate
+        return state is not None and state[:2] not in _PASSING and state not in _PASSING
 
 
 class OutcomeUnknown(GateUnavailable):

@@ -10,7 +10,7 @@ from claiim._drive import Client
 from claiim._pool import Pool
 from claiim._secret import token_source
 from claiim.actions import Action, Question, guarded
-from claiim.errors import GateError, GateMisuse, GateUnavailable, SessionNotActive
+from claiim.errors import GateMisuse, GateUnavailable, SessionNotActive
 from claiim.results import Decision, Permission, SessionStatus, only
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -159,7 +159,7 @@ class Gate(_Agent):
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
-            last: Union[SessionStatus, GateError]
+            last: Union[SessionStatus, GateUnavailable]
             try:
                 last = self.session_status(session)
             except GateUnavailable as error:
@@ -217,13 +217,17 @@ class Gate(_Agent):
         self.close()
 
 
-def next_look(last: Union[SessionStatus, GateError], deadline: Optional[float], interval: float) -> float:
+def next_look(
+    last: Union[SessionStatus, GateUnavailable], deadline: Optional[float], interval: float
+) -> float:
     """How long to wait before looking at a session again; raises if there is no point in it."""
     if isinstance(last, SessionStatus):
         if last.active:
             return 0.0
         if not last.pending:
             raise SessionNotActive(last)
+    elif last.lasting:
+        raise last
     if deadline is None:
         return interval
     remaining = deadline - time.monotonic()

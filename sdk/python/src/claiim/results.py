@@ -6,7 +6,7 @@ the gate's is an error, and never an ALLOW.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Dict, List, Mapping, NoReturn, Optional
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 from claiim.errors import Denied, GateError
 
@@ -123,7 +123,7 @@ class SessionStatus:
 
 @dataclass(frozen=True)
 class Permission:
-    """One thing that the agent's policy lets it do, as of now.
+    """What the agent may do, as of now: actions that match, on targets that match.
 
     It is information, not a decision: ask the gate before each action.
     """
@@ -136,6 +136,10 @@ class Permission:
     """What else is needed, such as ``session``."""
     rule: Optional[str]
     policy: Optional[str]
+    exceptions: Tuple[str, ...] = ()
+    """Patterns of what is denied all the same."""
+    org: Optional[str] = None
+    """The organization that the targets have to belong to."""
     other: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Columns of a newer server that this version does not know."""
 
@@ -144,10 +148,11 @@ class Permission:
         """From a row of claiim_permissions."""
         other: Dict[str, Any] = dict(row)
         known = {name: other.pop(name, None) for name in _PERMISSION_COLUMNS}
-        return cls(**known, other=other)
+        exceptions = tuple(other.pop("exceptions", None) or ())
+        return cls(**known, exceptions=exceptions, other=other)
 
 
-_PERMISSION_COLUMNS = ("action", "target", "condition", "rule", "policy")
+_PERMISSION_COLUMNS = ("action", "target", "condition", "rule", "policy", "org")
 
 
 def only(rows: List[Dict[str, Any]], expected: int) -> List[Dict[str, Any]]:

@@ -17,7 +17,7 @@ error, not a question about something else.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, TypeVar, Union
+from typing import Any, Callable, List, Mapping, TypeVar, Union
 
 from claiim.actions import Question, arguments_by_name, guarded
 from claiim.errors import GateMisuse
@@ -49,11 +49,12 @@ class Rule:
         """The question for a call with these arguments."""
         parts = (self.action, self.target, self.session, self.context)
         try:
-            return Question(*(part(arguments) if callable(part) else part for part in parts))
+            made: List[Any] = [part(arguments) if callable(part) else part for part in parts]
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise BadArguments(
                 f"these arguments do not fit the tool's rule: {type(error).__name__}: {error}"
             ) from error
+        return Question(*made)
 
 
 Rules = Mapping[str, Rule]
