@@ -248,7 +248,17 @@ chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests)
 		SetLatch(&writer->procLatch);
 }
 
-/* How many wait to be taken. */
+/* Is anything to be taken? */
+bool
+chron_queue_waiting(ClaiimDatabase *db)
+{
+	return pg_atomic_read_u32(&db->queue_head) != 0;
+}
+
+/*
+ * About how many wait to be taken.  A caller that is killed between counting
+ * and queueing leaves one too many, until the restart that follows.
+ */
 int
 chron_queue_length(ClaiimDatabase *db)
 {

@@ -19,6 +19,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -226,6 +227,9 @@ claiim_writer_main(Datum main_arg)
 
 		if (ProcDiePending)
 			token_use_stop();
+		/* Under load it does not wait, and would not notice. */
+		if (!PostmasterIsAlive())
+			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
 		{
@@ -246,7 +250,7 @@ claiim_writer_main(Datum main_arg)
 		MemoryContextReset(context);
 		if (token_use_due() && !still_wanted())
 			proc_exit(0);
-		if (chron_queue_length(my_db) > 0 || my_db->acts_waiting ||
+		if (chron_queue_waiting(my_db) || my_db->acts_waiting ||
 			token_use_due())
 		{
 			bool		good = chron_batch_run();

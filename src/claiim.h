@@ -445,6 +445,7 @@ extern void chron_queue_free_slot(ChronRequest *request);
 
 /* The writer's side. */
 extern void chron_queue_writer_init(void);
+extern bool chron_queue_waiting(ClaiimDatabase *db);
 extern int	chron_queue_length(ClaiimDatabase *db);
 extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests);
 extern void chron_queue_finish(int n, ChronRequest **requests,
