@@ -81,8 +81,8 @@ SELECT pg_temp.both('t_ann', 't_bob', $$register_human('eve', 't_eve', NULL, 'ac
 SELECT pg_temp.both('t_ann', 't_bob', $$register_human('fred', 't_fred', NULL, 'acme', '{member}')$$) IS NULL \g /dev/null
 SELECT pg_temp.both('t_ann', 't_bob', $$register_org('fin', NULL, 'eve', 'fred')$$) IS NULL \g /dev/null
 SELECT pg_temp.both('t_eve', 't_fred', $$grant_capability('eve', 'fin', 'auditor')$$) IS NULL \g /dev/null
-SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('bot', 'acme', 'ann', '{x}', 't_bot')$$) IS NULL \g /dev/null
-SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('old-bot', 'acme', 'ann', '{x}')$$) IS NULL \g /dev/null
+SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('bot', 'acme', 'dora', '{x}', 't_bot')$$) IS NULL \g /dev/null
+SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('old-bot', 'acme', 'dora', '{x}')$$) IS NULL \g /dev/null
 SELECT pg_temp.both('t_ann', 't_bob', $$retire_agent('old-bot', 'old')$$) IS NULL \g /dev/null
 SELECT pg_temp.both('t_eve', 't_fred', $$register_agent('fin-bot', 'fin', 'eve', '{x}', 't_bot2')$$) IS NULL \g /dev/null
 SELECT pg_temp.by('t_ann', $$SELECT claiim.publish_skill('x', 'actions: ["x:*"]', 'acme')$$) IS NULL \g /dev/null
@@ -155,7 +155,7 @@ SELECT ok((SELECT valid_from >= decided_at AND valid_until = '2990-01-01' FROM c
 SELECT pg_temp.by('t_ann', $$SELECT claiim.propose_session('bot', '{x:do}', '{**}', 'why', 'P5')$$) AS change \gset
 SELECT pg_temp.by('t_carl', format('SELECT claiim.reject(%L, %L)', :'change', 'no')) IS NULL \g /dev/null
 SELECT is(pg_temp.ses('P5'), NULL, 'one that was rejected is none');
-SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('short-bot', 'acme', 'ann', '{x}')$$) IS NULL \g /dev/null
+SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('short-bot', 'acme', 'dora', '{x}')$$) IS NULL \g /dev/null
 SELECT pg_temp.by('t_ann', $$SELECT claiim.propose_session('short-bot', '{x:do}', '{**}', 'why', 'P6')$$) AS change \gset
 SELECT pg_temp.both('t_ann', 't_bob', $$retire_agent('short-bot', 'gone')$$) IS NULL \g /dev/null
 SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'change'), '55000', 'agent "short-bot" is retired', 'nor is one granted to an agent that has been retired meanwhile');
