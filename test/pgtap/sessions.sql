@@ -145,7 +145,7 @@ SELECT is((SELECT (valid_from, valid_until, max_uses, actions, targets, valid_fo
 	('2990-01-01 09:00Z'::timestamptz, '2990-01-01 11:00Z'::timestamptz, 3, '{x:do,x:**}'::text[], '{a/*,"b c/**"}'::text[], NULL::interval),
 	'a window, uses and patterns are those that were proposed');
 SELECT matches((SELECT summary FROM claiim.changes WHERE subject = 'bot' ORDER BY change DESC LIMIT 1),
-	'x:do, x:\*\* on a/\*, b c/\*\*, from 2990-01-01T09:00:00.000000Z until 2990-01-01T11:00:00.000000Z, at most 3 uses, ticket P2', '... as the summary says, in any time zone');
+	'''x:do'', ''x:\*\*'' on ''a/\*'', ''b c/\*\*'', from 2990-01-01T09:00:00.000000Z until 2990-01-01T11:00:00.000000Z, at most 3 uses, ticket ''P2''', '... as the summary says, in any time zone');
 SELECT pg_temp.both('t_bob', 't_ann', $$propose_session('bot', '{x:do}', '{**}', 'why', 'P3', '2990-01-01')$$) IS NULL \g /dev/null
 SELECT is((SELECT valid_until - valid_from FROM claiim.sessions WHERE ticket = 'P3'), interval '1 hour', 'without an end it lasts an hour from its beginning');
 SELECT pg_temp.both('t_bob', 't_ann', $$propose_session('bot', '{x:do}', '{**}', 'why', 'P4', valid_until => '2990-01-01')$$) IS NULL \g /dev/null
