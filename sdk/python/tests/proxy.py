@@ -41,10 +41,14 @@ class Proxy:
         self._threads: List[threading.Thread] = []
 
     def __enter__(self) -> "Proxy":
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(os.path.join(self.directory, f".s.PGSQL.{PORT}"))
-        self._listener.listen(32)
-        self._listener.settimeout(0.1)
+        local = socket.socket(socket.AF_UNIX)
+        local.bind(os.path.join(self.directory, f".s.PGSQL.{PORT}"))
+        network = socket.socket(socket.AF_INET)
+        network.bind(("127.0.0.1", 0))
+        self.port = network.getsockname()[1]
+        self._listeners = [local, network]
+        for listener in self._listeners:
+            listener.listen(32)
         self._start(self._accept)
         return self
 
@@ -57,7 +61,8 @@ class Proxy:
         self._ended = True
         for thread in list(self._threads):
             thread.join(30)
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start(self, target: Any, *arguments: Any) -> None:
@@ -67,12 +72,10 @@ class Proxy:
 
     def _accept(self) -> None:
         while not self._ended:
-            try:
-                client, _ = self._listener.accept()
-            except socket.timeout:
-                continue
-            self.accepted += 1
-            self._start(self._pass_on, client)
+            for listener in select.select(self._listeners, [], [], 0.1)[0]:
+                client, _ = listener.accept()
+                self.accepted += 1
+                self._start(self._pass_on, client)
 
     def _pass_on(self, client: socket.socket) -> None:
         server = socket.socket(socket.AF_UNIX)

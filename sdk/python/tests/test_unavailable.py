@@ -3,6 +3,7 @@
 Each of these goes through ``gate.action``, whose block must not be entered.
 """
 
+import asyncio
 import threading
 import time
 from typing import Any, Callable, List, Type
@@ -11,7 +12,7 @@ import pytest
 from proxy import Proxy
 from world import World, wait_until
 
-from claiim import Gate, GateError, GateMisuse, GateUnavailable, OutcomeUnknown
+from claiim import AsyncGate, Gate, GateError, GateMisuse, GateUnavailable, OutcomeUnknown
 
 
 def refused(gate: Gate, target: str, kind: Type[GateError] = GateUnavailable) -> GateError:
@@ -55,6 +56,27 @@ def test_nobody_listens(world: World, token: str, tmp_path: Any) -> None:
         assert not isinstance(error, OutcomeUnknown)
         # At once, and why: not when all of the time is over.
         assert time.monotonic() - began < 30
+
+
+def test_over_a_network_it_is_the_same(world: World, token: str, proxy: Proxy) -> None:
+    async def awaited(target: str, dsn: str) -> bool:
+        async with AsyncGate("deploy-bot", token, dsn=dsn, timeout=60) as gate:
+            return (await gate.check("deploy:staging", target)).allowed
+
+    def asked(target: str, dsn: str) -> bool:
+        with Gate("deploy-bot", token, dsn=dsn, timeout=60) as gate:
+            return gate.check("deploy:staging", target).allowed
+
+    ask = (asked, lambda target, dsn: asyncio.run(awaited(target, dsn)))
+    here, nowhere = f"host=localhost port={proxy.port}", "host=localhost port=1"
+    for one in ask:
+        assert one("network/1", here)
+        # The second of two hosts, where nobody listens at the first.
+        assert one("network/2", f"host=localhost,localhost port=1,{proxy.port}")
+        with pytest.raises(GateUnavailable, match="refused") as raised:
+            one("network/3", nowhere)
+        assert not isinstance(raised.value, OutcomeUnknown)
+    assert [world.decisions(f"network/{n}") for n in (1, 2, 3)] == [["ALLOW"] * 2, ["ALLOW"] * 2, []]
 
 
 def test_the_server_was_stopped_before(world: World, gate: Gate) -> None:

@@ -79,8 +79,9 @@ def _remaining(deadline: float) -> float:
 
 
 def _wait(step: Wait, deadline: float) -> bool:
+    events = selectors.EVENT_READ * step.read | selectors.EVENT_WRITE * step.write
     with selectors.DefaultSelector() as selector:
-        selector.register(step.socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if step.write else 0))
+        selector.register(step.socket, events)
         ready = selector.select(_remaining(deadline))
     if not ready:
         raise DeadlinePassed
@@ -97,14 +98,16 @@ async def _wait_async(step: Wait, deadline: float) -> bool:
 
     # Not asyncio.wait_for: up to Python 3.11 it can swallow a cancellation.
     timer = loop.call_later(_remaining(deadline), wake, None)
-    loop.add_reader(step.socket, wake, True)
+    if step.read:
+        loop.add_reader(step.socket, wake, True)
     if step.write:
         loop.add_writer(step.socket, wake, False)
     try:
         readable = await ready
     finally:
         timer.cancel()
-        loop.remove_reader(step.socket)
+        if step.read:
+            loop.remove_reader(step.socket)
         if step.write:
             loop.remove_writer(step.socket)
     if readable is None:

@@ -37,6 +37,7 @@ class Wait:
     """Until the socket can be read, or written.  Is sent back: can it be read?"""
 
     socket: int
+    read: bool
     write: bool
 
 
@@ -159,7 +160,7 @@ def _connect(conninfo: bytes) -> Steps[Connection]:
         # As libpq wants it: at first as if it had asked to write.
         write = True
         while pgconn.status != pq.ConnStatus.BAD:
-            yield Wait(pgconn.socket, write)
+            yield Wait(pgconn.socket, read=not write, write=write)
             status = pgconn.connect_poll()
             if status == pq.PollingStatus.OK:
                 pgconn.nonblocking = 1
@@ -205,14 +206,14 @@ def _bound(statement: Statement) -> List[Optional[bytes]]:
 def _result(pgconn: PGconn) -> Steps[PGresult]:
     """The result of what was sent.  An error that came counts, whatever came after it."""
     while pgconn.flush():
-        if (yield Wait(pgconn.socket, True)):
+        if (yield Wait(pgconn.socket, read=True, write=True)):
             pgconn.consume_input()
     good: Optional[PGresult] = None
     bad: Optional[PGresult] = None
     try:
         while True:
             while pgconn.is_busy():
-                yield Wait(pgconn.socket, False)
+                yield Wait(pgconn.socket, read=True, write=False)
                 pgconn.consume_input()
             result = pgconn.get_result()
             if result is None:
