@@ -93,6 +93,7 @@ static const struct
 	{"tokens", true},			/* one that is not there is never cached */
 	{"humans", true},			/* nobody's anchor yet */
 	{"orgs", true},				/* nobody's organization yet */
+	{"sessions", true},			/* one that is asked for opens nothing */
 };
 
 /* Only this file writes the outbox. */

@@ -76,6 +76,15 @@ CALL two.epoch_step($$set_skills('epoch-bot', '{infra}')$$);
 CALL two.epoch_step($$set_skills('epoch-bot', '{deploy}')$$);
 CALL two.epoch_step($$register_agent('epoch-bot-2', 'acme/epoch', 'epo', '{deploy}')$$);
 
+-- A session, once humans decide about it
+SET SESSION AUTHORIZATION regress_epoch;
+SELECT claiim_request_session('epoch-bot', '{deploy:staging}', '{**}', 'x', 'E1') ~ '^ses_' AS asked;
+RESET SESSION AUTHORIZATION;
+CALL two.epoch_check('(a session is asked for)');
+CALL two.epoch_step($$grant_session(two.session('E1'))$$);
+CALL two.epoch_step($$revoke_session(two.session('E1'), 'x')$$, 'regress_ann');
+CALL two.epoch_step($$propose_session('epoch-bot', '{deploy:staging}', '{**}', 'x', 'E2')$$);
+
 -- A token, in a session that has used it
 SET SESSION AUTHORIZATION regress_ann;
 SELECT token AS epoch_token, token_id AS epoch_token_id FROM claiim.issue_token('epoch-bot') \gset
