@@ -1,6 +1,6 @@
 -- A small world in which there is one of everything: what a released version
 -- leaves behind in a database that is updated later.  tools/keep-release.sh
--- keeps a dump of it for every release; test/t/018_update.pl restores and
+-- keeps a dump of it for every release; test/t/050_update.pl restores and
 -- updates it.  For psql, as superuser, in a database that has the extension.
 --
 -- The roles are the test's: ann and bob govern, deploy is an agent's.
@@ -22,7 +22,7 @@ SELECT claiim.bind_policy('deploy-bot', 'staging-v1') AS change \gset
 SET SESSION AUTHORIZATION bob;
 SELECT claiim.approve(:'change') \g /dev/null
 SET SESSION AUTHORIZATION ann;
-SELECT claiim.register_agent('retiring-bot', 'acme', 'bob', '{deploy}') AS change \gset
+SELECT claiim.register_agent('retiring-bot', 'acme', 'ann', '{deploy}') AS change \gset
 SET SESSION AUTHORIZATION bob;
 SELECT claiim.approve(:'change') \g /dev/null
 SELECT claiim.suspend_agent('retiring-bot', 'no longer needed') \g /dev/null

@@ -22,8 +22,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = "$FindBin::RealBin/../..";
-my $node = new_node('docs', init => [ allows_streaming => 'logical' ]);
-$node->safe_psql('postgres', "CREATE ROLE $_ LOGIN") for qw(cem examiner);
+my $node = new_node('docs', init => [ allows_streaming => 'logical' ], conf => "max_worker_processes = 40\n");
+$node->safe_psql('postgres', "CREATE ROLE $_ LOGIN") for qw(cem infra_bot);
 my $docs = 0;		# proposals made so that there is something to approve
 
 sub blocks
@@ -67,10 +67,20 @@ sub statements
 }
 
 my %latest = (
-	chr => "SELECT claiim.chron_id(seq, at) FROM claiim.chron WHERE kind = 'decision' ORDER BY outcome, seq DESC LIMIT 1",
+	chr => "SELECT claiim.chron_id(seq, at) FROM claiim.chron WHERE kind = 'decision' ORDER BY outcome, agent = 'deploy-bot' DESC, seq DESC LIMIT 1",
+	ses => "SELECT session FROM claiim.sessions ORDER BY status = 'requested' DESC, session DESC LIMIT 1",
+	rev => 'SELECT review FROM claiim.reviews WHERE verdict IS NULL ORDER BY review DESC LIMIT 1',
 	chg => "SELECT change FROM claiim.changes WHERE status = 'pending' AND proposed_by <> 'bob' ORDER BY change DESC LIMIT 1",
 	ctk => 'SELECT token FROM claiim.tokens WHERE revoked_at IS NULL ORDER BY token DESC LIMIT 1',
 );
+
+# Ann proposes, bob approves.
+sub both
+{
+	my ($db, $proposal) = @_;
+	my $change = $node->safe_psql($db, "SET SESSION AUTHORIZATION ann; SELECT claiim.$proposal");
+	return $node->safe_psql($db, "SET SESSION AUTHORIZATION bob; SELECT claiim.approve('$change')");
+}
 
 sub fill_in
 {
@@ -78,7 +88,10 @@ sub fill_in
 	while ($sql =~ /'([a-z]{3})_\.\.\.'/)
 	{
 		my $kind = $1;
-		my $id = $latest{$kind} ? $node->safe_psql($db, $latest{$kind}) : '';
+		both($db, "propose_session('infra-bot', '{infra:apply}', '{**}', 'to be revoked')") if $sql =~ /revoke_session/;
+		$node->safe_psql($db, "SET SESSION AUTHORIZATION infra_bot; SELECT claiim_request_session('infra-bot', '{infra:apply}', '{**}', 'asked')")
+			if $sql =~ /grant_session|refuse_session/;
+		my $id = $sql =~ /revoke_session/ ? $node->safe_psql($db, "SELECT session FROM claiim.sessions WHERE status = 'granted' LIMIT 1") : $latest{$kind} ? $node->safe_psql($db, $latest{$kind}) : '';
 		if ($id eq '' && $kind eq 'chg')
 		{
 			$node->safe_psql($db, sprintf "SET SESSION AUTHORIZATION ann; SELECT claiim.map_target('docs/%d', 'acme')", ++$docs);
@@ -145,6 +158,23 @@ sub run_yaml
 	return;
 }
 
+# What the pages speak of beside README.md's agent: infra-bot, which needs
+# sessions and has asked for one, a second policy version, and cem, who has left.
+sub furnish
+{
+	my ($db) = @_;
+	$node->safe_psql($db, <<'SQL');
+SET SESSION AUTHORIZATION ann;
+SELECT claiim.publish_skill('infra', 'actions: ["infra:*"]', 'acme');
+SELECT claiim.publish_policy('guarded', E'skill: infra-v1\nallow:\n  - {action: infra:apply, requires: session}', 'acme');
+SQL
+	both($db, "register_agent('infra-bot', 'acme', 'ann', '{infra}', 'infra_bot')");
+	both($db, "bind_policy('infra-bot', 'guarded-v1')");
+	$node->safe_psql($db, "SET SESSION AUTHORIZATION infra_bot; SELECT claiim_request_session('infra-bot', '{infra:apply}', '{**}', 'asked')");
+	$node->safe_psql($db, "SET SESSION AUTHORIZATION deploy_bot; SELECT claiim_check('deploy-bot', 'deploy:staging', 'api-v2')");
+	return;
+}
+
 my $pages = 0;
 for my $page ('README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md"))
 {
@@ -166,6 +196,7 @@ for my $page ('README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md"))
 			}
 		}
 	}
+	furnish($db) if $page ne 'README.md';
 	for my $block (@blocks)
 	{
 		if ($block->{mark} =~ /^not run: \S/) { note "$block->{where} $block->{mark}"; next; }
