@@ -23,7 +23,7 @@ def event(tool: str, **given: Any) -> Dict[str, Any]:
     return {
         "session_id": "s",
         "transcript_path": "/tmp/t",
-        "cwd": "/work",
+        "cwd": "/project",
         "permission_mode": "default",
         "hook_event_name": "PreToolUse",
         "tool_name": tool,
@@ -68,7 +68,7 @@ def test_a_path_is_the_real_one(tmp_path: Path) -> None:
     for given, real in (
         (f"{tmp_path}/link/key", f"{root}/secret/key"),
         (f"{tmp_path}/a/../b", f"{root}/b"),
-        ("file.py", "work/file.py"),
+        ("file.py", "project/file.py"),
         ("../etc/passwd", "etc/passwd"),
     ):
         assert asked(tmp_path, {"target": "{path:file_path}"}, event("Write", file_path=given))[1] == real
