@@ -1,5 +1,5 @@
 /*
- * One client of a pool, for 018_pgbouncer.pl: it asks, governs, and misbehaves
+ * One client of a pool, for 025_pgbouncer.pl: it asks, governs, and misbehaves
  * at random, and notes every answer that it is given.
  *
  *	 pooled KIND CONNINFO NAME SELF OTHER CALLS SEED MAY-VANISH

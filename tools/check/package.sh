@@ -100,7 +100,7 @@ works() {
 	server_stop "$home"
 	diff - "$work/answer" <<-EOF
 		$version
-		DENY|agent_unknown
+		DENY|identity_unproved
 		t
 	EOF
 }
