@@ -144,6 +144,7 @@ check() {
 advise_connection() {
 	advice="to rehearse the demo cluster (make demo):  . ${documents%/examples}/.claiim/env
 for another: set PGHOST, PGPORT, PGDATABASE, and a superuser as PGUSER"
+	[ ! -e "$here/.env" ] || advice+=$'\n'"to rehearse the container:  (cd $here && docker compose up -d)"
 	case $seen in
 		*'role "'*'does not exist'* | *'Peer authentication failed'*)
 			advice+=$'\n'"as the system user whom the server takes for its superuser:  su postgres -c 'bash ${BASH_SOURCE[0]}'"

@@ -85,7 +85,7 @@ if [ "$what" = all ]; then
 fi
 [ "$what" != package ] || wanted+=(build-essential debhelper postgresql-server-dev-all lintian)
 [ "$what" != chroot ] || wanted=(debootstrap debian-archive-keyring)
-[ "$what" != docker ] || wanted=(buildah podman crun debootstrap docker-compose iproute2 openssl)
+[ "$what" != docker ] || wanted=(buildah podman crun debootstrap debian-archive-keyring docker-compose iproute2 openssl)
 
 # missing_packages: the wanted ones that are not installed, one a line.
 missing_packages() {

@@ -10,7 +10,15 @@ mkdir -p "$containers/tmp"
 # crun gives the container's user what is its standard input, be it /dev/null.
 mknod -m 0666 "$containers/null" c 1 3
 mount --bind "$containers/null" /dev/null
-# It knows either kind of control groups, not both at once; we need none.
+# What they note of networks and containers they note in a place of ours.
+for dir in /run/containers /run/crun /run/libpod /var/lib/cni /var/lib/containers; do
+	mkdir -p "$dir"
+	mount -t tmpfs -o mode=0755 none "$dir"
+done
+mkdir -p /etc/cni/net.d
+cp -R /etc/cni/net.d "$containers/networks"
+mount --bind "$containers/networks" /etc/cni/net.d
+# crun knows either kind of control groups, not both at once; we need none.
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 
 # Layers are stacked where that is possible here, else copied, which is slow.

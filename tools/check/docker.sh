@@ -11,13 +11,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-skip() {
-	say "skipped: $*"
-	printf 'docker: %s\n' "$*" >"$result.skipped"
-	report 0 0 1
-	exit 0
-}
-
 major=$("$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 [ "$major" = 15 ] || skip "the image has PostgreSQL 15, and this run is for $major"
 is_root || skip "images are built and run by root only"
@@ -37,7 +30,10 @@ make_base() {
 	[ -n "$mirror" ] || skip "apt knows no mirror of Debian's here"
 	say "making a base by debootstrap"
 	rm -rf "$base" "$base.new"
-	debootstrap --variant=minbase bookworm "$base.new" "$mirror" || die "debootstrap failed"
+	eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
+	case ${http_proxy:-DIRECT} in DIRECT) ;; *) export http_proxy ;; esac
+	debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+		bookworm "$base.new" "$mirror" || die "debootstrap failed"
 	apt-config dump Acquire | grep -v '^Acquire::\(IndexTargets\|Changelogs\|CompressionTypes\|Languages\)' \
 		>"$base.new/etc/apt/apt.conf.d/90claiim" || true
 	printf 'force-unsafe-io\n' >"$base.new/etc/dpkg/dpkg.cfg.d/claiim"

@@ -14,6 +14,14 @@ pgxs_dir=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
 # report PASSED FAILED SKIPPED
 report() { printf '%d %d %d\n' "$1" "$2" "$3" >"$result"; }
 
+# skip REASON: a suite that cannot run here.
+skip() {
+	say "skipped: $*"
+	printf '%s\n' "$*" >"$result.skipped"
+	report 0 0 1
+	exit 0
+}
+
 # files_of DIR PATTERN: base names without suffix, in the order of their names.
 files_of() {
 	local file
