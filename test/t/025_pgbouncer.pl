@@ -255,8 +255,10 @@ is($node->safe_psql('one', 'SELECT ok, problem FROM claiim.verify()'), 't|', 'Ch
 	is(psql_through('shared', 'pool', 'SELECT pg_backend_pid()'), $backend, '... in the same connection');
 
 	# Somebody let the pool's clients make functions, and one of them did.
+	# Since 18 the server reports search_path, and a PgBouncer that notices gives each client its own.
 	psql_through('shared', 'pool', 'SET search_path = evil, pg_catalog');
-	is(psql_through('shared', 'pool', "SELECT outcome FROM claiim_check('agent-b', 'deploy:production', 'x')"), 'FORGED',
+	my $left = psql_through('shared', 'pool', 'SHOW search_path') =~ /^evil/ || $node->pg_version < 18;
+	is(psql_through('shared', 'pool', "SELECT outcome FROM claiim_check('agent-b', 'deploy:production', 'x')"), $left ? 'FORGED' : 'DENY',
 		'a search_path with a schema before pg_catalog, and a function in it: what is called is not the gate');
 	is(psql_through('shared', 'pool', "SELECT outcome FROM pg_catalog.claiim_check('agent-b', 'deploy:production', 'x')"), 'DENY',
 		'... unless it is called by its whole name');

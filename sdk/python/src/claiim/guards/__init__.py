@@ -54,7 +54,8 @@ class Rule:
             raise BadArguments(
                 f"these arguments do not fit the tool's rule: {type(error).__name__}: {error}"
             ) from error
-        return Question(*made)
+        action, target, session, context = made
+        return Question(action, target, session, context)
 
 
 Rules = Mapping[str, Rule]
