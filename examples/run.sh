@@ -204,7 +204,7 @@ complete() {
 END
 
 last_night=$(value "SELECT coalesce(max(seq), 0) FROM claiim.chron")
-asked=0 wrong=0 marked= its=
+asked=0 wrong=0 its='' marked=
 while IFS= read -r line; do
 	read -r agent action target outcome code session <<<"${line#\*}"
 	case $agent in

@@ -237,6 +237,9 @@ SELECT is(pg_temp.by('t_aud', $$SELECT string_agg(concat_ws(' ', d.action, d.app
 	FROM claiim.decisions d LEFT JOIN claiim.acts a ON a.act = 'action.complete' AND a.subject = d.chron_id
 	WHERE d.outcome = 'ALLOW'$$), 'x:do carl -, x:do bob -, x:free succeeded', '... beside what was allowed, and by whom beforehand');
 
+SELECT matches(pg_temp.by('t_aud', $$SELECT f.answer FROM claiim.decisions d, claiim.five_questions(d.chron_id) f WHERE f.n = 3 AND d.approved_by = 'carl' AND d.outcome = 'ALLOW'$$),
+	'^Yes: ALLOW, .* Session ses_[0-9a-z]{26}, approved by carl\.$', 'the five questions are answered with the session and who approved it');
+
 /* ---- who sees what ---- */
 
 SELECT is((SELECT string_agg(ticket || ' ' || status, ', ' ORDER BY ticket) FROM claiim.session_registry), 'P1 active, P2 revoked, P3 granted, P4 active, R1 revoked, R2 refused, R3 refused', 'the registry says how each stands');

@@ -123,7 +123,7 @@ CONF
 	my $partition = "(SELECT tableoid FROM claiim.chron ORDER BY seq DESC LIMIT 1)";
 	my %file = (
 		heap => $file_of->("$partition\::regclass"),
-		index => $file_of->("(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = $partition)"));
+		index => $file_of->("(SELECT indexrelid::regclass FROM pg_index WHERE indrelid = $partition AND indisprimary)"));
 
 	# Chron's file, or its index, cannot be made longer: an error to each caller
 	# whose record had no room, and to nobody else; no restart, no gap.
