@@ -31,7 +31,6 @@
 #include "compat.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "utils/timestamp.h"
 
 CLAIIM_WAIT_EVENT(wait_event_queue_full, "ClaiimQueueFull")
@@ -115,7 +114,8 @@ chron_queue_release(int n, ChronRequest **requests)
 				break;
 			}
 		}
-		state = pg_atomic_fetch_or_u32(&requests[i]->state, REQUEST_ABANDONED);
+		state = REQUEST_STATE(pg_atomic_fetch_or_u32(&requests[i]->state,
+													 REQUEST_ABANDONED));
 		if (state != REQUEST_QUEUED && state != REQUEST_IN_FLIGHT)
 			chron_queue_free_slot(requests[i]);
 	}
@@ -265,13 +265,14 @@ chron_queue_length(ClaiimDatabase *db)
 	return (int) pg_atomic_read_u32(&db->queue_length);
 }
 
-static bool
-all_finished(int n, ChronRequest **requests)
+/* One of them that the writer has not finished; NULL if there is none. */
+static ChronRequest *
+first_unfinished(int n, ChronRequest **requests)
 {
 	for (int i = 0; i < n; i++)
-		if (pg_atomic_read_u32(&requests[i]->state) <= REQUEST_IN_FLIGHT)
-			return false;
-	return true;
+		if (!REQUEST_FINISHED(pg_atomic_read_u32(&requests[i]->state)))
+			return requests[i];
+	return NULL;
 }
 
 /*
@@ -285,15 +286,13 @@ void
 chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 				 TimestampTz deadline)
 {
-	while (!all_finished(n, requests))
+	ChronRequest *unfinished;
+
+	while ((unfinished = first_unfinished(n, requests)) != NULL)
 	{
 		long		ms;
 
-		/* This may sleep, and so use up the wakeup that we wait for. */
 		chron_ensure_writer(db, deadline);
-		if (all_finished(n, requests))
-			break;
-
 		ms = milliseconds_until(deadline);
 		if (ms <= 0)
 		{
@@ -304,23 +303,26 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 					 errdetail("It may have been recorded; it was not answered, so the action must not run."),
 					 errhint("Look for a long-held lock on claiim.chron, a missing synchronous standby, or a slow disk.")));
 		}
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 ms, wait_event_chron_wait());
-		ResetLatch(MyLatch);
+		chron_sleep(unfinished, ms, wait_event_chron_wait());
 		CHECK_FOR_INTERRUPTS();
 	}
 	pg_read_barrier();
 }
 
 /* The writer's room for those whom it wakes; nothing there may fail. */
-static PGPROC **wake = NULL;
+typedef struct Sleeper
+{
+	ChronRequest *request;
+	PGPROC	   *owner;
+} Sleeper;
+
+static Sleeper *sleepers = NULL;
 
 void
 chron_queue_writer_init(void)
 {
-	wake = MemoryContextAlloc(TopMemoryContext,
-							  sizeof(PGPROC *) * claiim_shared->nslots);
+	sleepers = MemoryContextAlloc(TopMemoryContext,
+								  sizeof(Sleeper) * claiim_shared->nslots);
 }
 
 /*
@@ -362,21 +364,21 @@ chron_queue_take(ClaiimDatabase *db, ChronRequest **requests)
 void
 chron_queue_finish(int n, ChronRequest **requests, const RequestState *states)
 {
-	int			nwake = 0;
+	int			nsleepers = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		/* Once the state is set the slot is the caller's: owner comes first. */
 		PGPROC	   *owner = requests[i]->owner;
+		uint32		was = pg_atomic_exchange_u32(&requests[i]->state, states[i]);
 
-		if (pg_atomic_exchange_u32(&requests[i]->state, states[i]) &
-			REQUEST_ABANDONED)
+		if (was & REQUEST_ABANDONED)
 			chron_queue_free_slot(requests[i]);
-		else if (nwake == 0 || wake[nwake - 1] != owner)
-			wake[nwake++] = owner;
+		else if (was & REQUEST_WATCHED)
+			sleepers[nsleepers++] = (Sleeper) {requests[i], owner};
 	}
-	for (int i = 0; i < nwake; i++)
-		SetLatch(&wake[i]->procLatch);
+	for (int i = 0; i < nsleepers; i++)
+		chron_wake(sleepers[i].request, sleepers[i].owner);
 }
 
 /*
@@ -392,10 +394,8 @@ chron_queue_wake_all(ClaiimDatabase *db)
 	while (head != 0)
 	{
 		ChronRequest *request = claiim_request_slot(head - 1);
-		PGPROC	   *owner = request->owner;
 
-		if (owner != NULL)
-			SetLatch(&owner->procLatch);
+		chron_wake(request, request->owner);
 		head = (uint32) (request->next + 1);
 	}
 }

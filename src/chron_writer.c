@@ -11,6 +11,8 @@
  */
 #include "claiim.h"
 
+#include <sched.h>
+
 #include "access/xact.h"
 #include "compat.h"
 #include "miscadmin.h"
@@ -35,6 +37,9 @@ CLAIIM_WAIT_EVENT(wait_event_writer_main, "ClaiimWriterMain")
 
 /* With nothing to do, look after partitions this often, in ms. */
 #define IDLE_TIMEOUT	60000
+
+/* With nothing to do, go to sleep after so long, in us; see become_idle. */
+#define LINGER	200
 
 bool		claiim_am_writer = false;
 
@@ -117,6 +122,37 @@ pin_settings(void)
 	if (!enableFsync)
 		ereport(WARNING,
 				(errmsg("Chron's writer runs with fsync off: an acknowledged decision can be lost in a crash of the machine")));
+}
+
+/*
+ * Waiting for work
+ */
+
+static TimestampTz idle_since = 0;	/* 0: it is not */
+static bool lingers = false;
+
+/*
+ * With nothing to do, look on for a moment before going to sleep: a single
+ * caller that has just been answered asks again within that time, and finds
+ * the writer awake.  Only where the last one did come so soon, and so that
+ * whoever else wants the processor gets it.
+ */
+static void
+become_idle(void)
+{
+	if (idle_since == 0)
+		idle_since = GetCurrentTimestamp();
+	while (lingers && !chron_queue_waiting(my_db) && !MyLatch->is_set &&
+		   GetCurrentTimestamp() - idle_since < LINGER)
+		sched_yield();
+}
+
+static void
+become_busy(void)
+{
+	if (idle_since != 0)
+		lingers = GetCurrentTimestamp() - idle_since < LINGER;
+	idle_since = 0;
 }
 
 /*
@@ -253,8 +289,10 @@ claiim_writer_main(Datum main_arg)
 		if (chron_queue_waiting(my_db) || my_db->acts_waiting ||
 			token_use_due())
 		{
-			bool		good = chron_batch_run();
+			bool		good;
 
+			become_busy();
+			good = chron_batch_run();
 			/* Without this nobody would ever vacuum or analyze Chron. */
 			(void) pgstat_report_stat(false);
 			if (good)
@@ -264,7 +302,12 @@ claiim_writer_main(Datum main_arg)
 			wait = RETRY_DELAY;
 		}
 		else
+		{
+			become_idle();
+			if (chron_queue_waiting(my_db))
+				continue;
 			wait = token_use_wait(IDLE_TIMEOUT);
+		}
 
 		events = WaitLatch(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

@@ -397,8 +397,12 @@ typedef enum RequestState
 	REQUEST_FAILED				/* not recorded, or unknown: see sqlstate */
 } RequestState;
 
-/* Or'ed into the state: its caller has left. */
+/* Or'ed into the state: its caller has left; its caller sleeps on it. */
 #define REQUEST_ABANDONED	0x100
+#define REQUEST_WATCHED		0x200
+
+#define REQUEST_STATE(state) ((RequestState) ((state) & 0xff))
+#define REQUEST_FINISHED(state) (REQUEST_STATE(state) > REQUEST_IN_FLIGHT)
 
 #define CLAIIM_REQUEST_BYTES	16384
 
@@ -451,6 +455,10 @@ extern int	chron_queue_take(ClaiimDatabase *db, ChronRequest **requests);
 extern void chron_queue_finish(int n, ChronRequest **requests,
 							   const RequestState *states);
 extern void chron_queue_wake_all(ClaiimDatabase *db);
+
+/* chron_wait.c */
+extern void chron_sleep(ChronRequest *request, long ms, uint32 wait_event);
+extern void chron_wake(ChronRequest *request, PGPROC *owner);
 
 /* stats.c */
 extern void stats_init(ClaiimStats *stats);

@@ -59,6 +59,23 @@ sub waiting
 	is(recorded("queued/3"), 1, '... and recorded once');
 }
 
+# The postmaster is killed while callers sleep: they leave, though nobody will
+# ever wake them, and the next server finds Chron sound.
+{
+	freeze(writer_pid($node, 'one'));
+	my @waiting = map { background($node, 'one', "SET claiim.queue_timeout = '1h';" . check("orphaned/$_")) } 1 .. 3;
+	wait_until(sub { waiting() == 3 }, 'three wait');
+	my @callers = split /\n/, $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE usename = 'deploy'");
+	$node->kill9;
+	wait_until(sub { !grep { kill 0, $_ } @callers }, 'callers leave when the postmaster is gone');
+	thaw();
+	wait_for_all(@waiting);
+	is(join('', map { $_->{stdout} } @waiting), '', '... unanswered');
+	wait_until(sub { $node->start(fail_ok => 1) || $node->stop('fast', fail_ok => 1) && 0 }, 'the server starts again');
+	wait_until(sub { ask($node, 'one', 'x') eq 'ALLOW' }, '... and the gate is open');
+	chron_is_sound($node, 'one', 'postmaster killed');
+}
+
 # A lock on Chron that somebody holds, or the caller itself, which no deadlock
 # detector would see
 {
