@@ -278,12 +278,30 @@ end_check(CustomScanState *node)
 {
 }
 
+/* Does an expression hang on one of these parameters? */
+static bool
+hangs_on(Node *node, void *params)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+		return ((Param *) node)->paramkind == PARAM_EXEC &&
+			bms_is_member(((Param *) node)->paramid, (Bitmapset *) params);
+	/* What a subplan hangs on does not all show here. */
+	if (IsA(node, SubPlan))
+		return true;
+	return expression_tree_walker(node, hangs_on, params);
+}
+
+/* A parameter may have changed that only the filter or the output uses. */
 static void
 rescan_check(CustomScanState *node)
 {
 	CheckScanState *state = (CheckScanState *) node;
+	CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
 
-	if (node->ss.ps.chgParam != NULL)
+	if (node->ss.ps.chgParam != NULL &&
+		hangs_on((Node *) scan->custom_exprs, node->ss.ps.chgParam))
 		state->asked = false;
 	state->given = false;
 }

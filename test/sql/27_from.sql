@@ -39,6 +39,11 @@ SELECT g FROM generate_series(1, 3) g WHERE EXISTS (SELECT FROM claiim_check('de
 SELECT count(*) FROM claiim_check('deploy-bot', 'deploy:staging', 'app/limit') LIMIT 0;
 -- An argument from the query around it: once for each value
 SELECT t, (SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', v.t)) FROM (VALUES ('app/outer/1'), ('prod/outer/2'), ('app/outer/3')) v (t);
+-- A filter with a value from there: once, for it is one question
+SELECT i, (SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'app/filter') c WHERE length(c.outcome) > i) FROM generate_series(3, 5) i;
+SELECT i, (SELECT outcome || i FROM claiim_check('deploy-bot', 'deploy:staging', 'app/output')) FROM generate_series(1, 3) i;
+-- An argument that is a query of its own, of the value from there: for each
+SELECT i, (SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', (SELECT 'app/sub/' || t.n FROM (VALUES (1), (2)) t (n) WHERE t.n = i))) FROM generate_series(1, 2) i;
 -- Two in one query are two
 SELECT a.outcome, b.outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'app/two/1') a, claiim_check('deploy-bot', 'deploy:production', 'app/two/2') b;
 -- Prepared, with a plan that is kept, and by a cursor that goes back and forth
