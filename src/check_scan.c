@@ -38,9 +38,8 @@ typedef struct CheckScanState
 {
 	CustomScanState css;
 	ExprState  *call;
-	TupleTableSlot *row;		/* the answer, kept for a rescan */
-	bool		asked;			/* it is there */
-	bool		given;			/* and was returned */
+	TupleTableSlot *row;		/* the answer, kept for a rescan; or empty */
+	bool		given;			/* it was returned */
 } CheckScanState;
 
 static Plan *plan_check(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
@@ -245,7 +244,6 @@ ask(CheckScanState *state)
 					  row->tts_isnull);
 	ExecStoreVirtualTuple(row);
 	ExecMaterializeSlot(row);
-	state->asked = true;
 }
 
 static TupleTableSlot *
@@ -255,16 +253,21 @@ next_row(ScanState *node)
 
 	if (state->given)
 		return NULL;
-	if (!state->asked)
+	if (TupIsNull(state->row))
 		ask(state);
 	state->given = true;
 	return state->row;
 }
 
+/*
+ * Where a statement looks again at a row that was changed under it, minor
+ * releases before November 2025 come here instead, also in a subplan, and
+ * expect the answer in "slot", which is our row.
+ */
 static bool
 recheck(ScanState *node, TupleTableSlot *slot)
 {
-	return true;
+	return next_row(node) != NULL;
 }
 
 static TupleTableSlot *
@@ -302,7 +305,7 @@ rescan_check(CustomScanState *node)
 
 	if (node->ss.ps.chgParam != NULL &&
 		hangs_on((Node *) scan->custom_exprs, node->ss.ps.chgParam))
-		state->asked = false;
+		ExecClearTuple(state->row);
 	state->given = false;
 }
 
