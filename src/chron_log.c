@@ -125,10 +125,20 @@ log_xact_callback(XactEvent event, void *arg)
 		no_log_yet = false;
 }
 
+/* The lock that keeps it so may have been taken in what is rolled back. */
+static void
+log_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+					 SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		no_log_yet = false;
+}
+
 void
 chron_log_init(void)
 {
 	RegisterXactCallback(log_xact_callback, NULL);
+	RegisterSubXactCallback(log_subxact_callback, NULL);
 }
 
 /*

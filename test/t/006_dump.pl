@@ -116,5 +116,23 @@ command_ok([ "$bin/psql", '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', "$dir/forged.sql
 is($node->safe_psql('forged', "SELECT ok, problem, (SELECT reason_code FROM claiim.chron WHERE seq = first_bad) FROM claiim.verify()"),
 	'f|its content does not match its leaf hash|allowed', '... and found, by name');
 
+# What kept the log from being opened is let go where a restore takes its rows back.
+$node->safe_psql('postgres', 'CREATE DATABASE late');
+$node->safe_psql('late', 'SET client_min_messages = error; CREATE EXTENSION claiim CASCADE');
+my $late = background($node, 'late', <<'SQL', user => $ENV{PGUSER});
+BEGIN;
+SAVEPOINT s;
+INSERT INTO claiim.orgs (org) VALUES ('first');
+ROLLBACK TO s;
+SELECT 'taken back';
+DO $$BEGIN FOR i IN 1 .. 1800 LOOP EXIT WHEN EXISTS (SELECT FROM claiim.logs); PERFORM pg_sleep(.1); END LOOP; END$$;
+INSERT INTO claiim.orgs (org) VALUES ('second');
+COMMIT;
+SQL
+wait_until(sub { slurp_file($late->{out}) =~ /taken back/ }, 'a restore takes its rows back to a savepoint');
+$node->safe_psql('late', "SELECT FROM claiim_check('x', 'a', 'b')");
+wait_for_all($late);
+is(error_of($late->{stderr}), '42501: table claiim.orgs cannot be changed directly', '... and adds no other once the log is open');
+
 $_->stop for $node, $other;
 done_testing();
