@@ -28,11 +28,25 @@ $$;
 COMMENT ON FUNCTION claiim._may_break_glass(text) IS
 'Whether break-glass is forbidden neither in an organization nor above it.';
 
+CREATE FUNCTION claiim._lock_bounded(r claiim.reviews) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM FROM claiim.agents x WHERE x.agent = r.bounded_agent FOR NO KEY UPDATE;
+	PERFORM FROM claiim.orgs x WHERE x.org = r.bounded_org FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION claiim._lock_bounded(claiim.reviews) IS
+'Locks the row of the agent or organization that a review bounds.';
+
 CREATE FUNCTION claiim._bound_emergency(r claiim.reviews) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	/* An UPDATE that waited for the row would see the reviews of before. */
+	PERFORM claiim._lock_bounded(r);
 	UPDATE claiim.agents x
 	SET emergency_until = (SELECT min(o.lapses_at) FROM claiim.reviews o
 						   WHERE o.bounded_agent = x.agent AND o.verdict IS NULL)
@@ -107,17 +121,20 @@ BEGIN
 	ELSE
 		r.bounded_org := CASE c.kind WHEN 'target.map' THEN c.payload ->> 'org' ELSE c.org END;
 	END IF;
-	IF c.kind IN ('agent.resume', 'org.resume')
-		AND EXISTS (
+	IF c.kind IN ('agent.resume', 'org.resume') THEN
+		PERFORM claiim._lock_bounded(r);
+		/* Suspended by the review, or already when that said so. */
+		IF EXISTS (
 			SELECT FROM claiim.reviews v
 				LEFT JOIN claiim.agents a ON a.agent = v.bounded_agent
 				LEFT JOIN claiim.orgs o ON o.org = v.bounded_org
 			WHERE v.verdict = 'unjustified'
 				AND (v.bounded_agent = r.bounded_agent OR v.bounded_org = r.bounded_org)
-				AND v.closed_at = coalesce(a.status_since, o.status_since)) THEN
-		RAISE EXCEPTION 'what a review has suspended cannot be resumed by break-glass'
-			USING ERRCODE = 'insufficient_privilege',
-				  HINT = 'A second human with the approver capability must approve the change.';
+				AND v.closed_at >= coalesce(a.status_since, o.status_since)) THEN
+			RAISE EXCEPTION 'what a review has suspended cannot be resumed by break-glass'
+				USING ERRCODE = 'insufficient_privilege',
+					  HINT = 'A second human with the approver capability must approve the change.';
+		END IF;
 	END IF;
 
 	PERFORM claiim._act('break_glass', me, c.org, c.subject, c.change,
