@@ -37,15 +37,6 @@ $$;
 COMMENT ON FUNCTION claiim._agent_for(text, boolean) IS
 'An agent''s row, locked if it is for a change. Its existence has been checked (claiim._agent_org).';
 
-CREATE FUNCTION claiim._lock_agent(agent text) RETURNS claiim.agents
-LANGUAGE sql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT claiim._agent_for(agent, true);
-$$;
-COMMENT ON FUNCTION claiim._lock_agent(text) IS
-'An agent''s row, locked. Its existence has been checked (claiim._agent_org).';
-
 CREATE FUNCTION claiim._org_for(org text, change boolean) RETURNS claiim.orgs
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

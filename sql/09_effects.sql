@@ -125,7 +125,7 @@ BEGIN
 	END LOOP;
 	PERFORM claiim._check_role(role_name);
 	IF apply THEN
-		PERFORM claiim._serialize('roles');	/* a role is bound once */
+		PERFORM claiim._serialize('role ' || role_name);	/* it is bound once */
 	END IF;
 	PERFORM claiim._check_role_free(role_name);
 	base := '{}';
@@ -289,7 +289,7 @@ BEGIN
 	IF role_name IS NOT NULL THEN
 		PERFORM claiim._check_role(role_name);
 		IF apply THEN
-			PERFORM claiim._serialize('roles');	/* a role is bound once */
+			PERFORM claiim._serialize('role ' || role_name);	/* it is bound once */
 		END IF;
 		PERFORM claiim._check_role_free(role_name);
 	END IF;
@@ -412,7 +412,7 @@ BEGIN
 		PERFORM claiim._check_not_retired(a);
 		PERFORM claiim._check_role(new_role);
 		IF apply THEN
-			PERFORM claiim._serialize('roles');	/* a role is bound once */
+			PERFORM claiim._serialize('role ' || new_role);	/* it is bound once */
 		END IF;
 		PERFORM claiim._check_role_free(new_role);
 	ELSIF a.role_name IS NULL THEN

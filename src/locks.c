@@ -67,7 +67,8 @@ is_in_progress(TransactionId xid, int *pid)
 		!TransactionIdIsInProgress(xid))
 		return false;
 	*pid = BackendXidGetPid(SubTransGetTopmostTransaction(xid));
-	return true;
+	/* Or it has ended in between. */
+	return *pid != 0 || TransactionIdIsInProgress(xid);
 }
 
 /*

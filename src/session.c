@@ -217,14 +217,15 @@ prove(FunctionCallInfo fcinfo, int token_arg, char **agent, Identity *identity)
 /*
  * One request of an agent at a time, so that they can be counted.  A lock of
  * a class that no SQL function can name, and not the agent's row: with that
- * an agent could keep its own suspension waiting.
+ * an agent could keep its own suspension waiting.  Nor one of claiim_serialize:
+ * an agent of the right name could keep humans waiting.
  */
 static void
 lock_requests(const char *agent)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0xC1A120u,
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0xC1A121u,
 						 DatumGetUInt32(hash_any((const unsigned char *) agent,
 												 strlen(agent))), 0xC1);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);

@@ -247,6 +247,22 @@ is((as('ann', "SELECT claiim.suspend_org('acme', 'now')"))[1], '', 'so is an org
 goes_on($sits, '');
 $node->safe_psql('one', q{SELECT two.people($$resume_org('acme')$$)});
 
+# Whatever an agent is called, what it leaves open keeps no human; nor does the
+# registration of one the next one's.
+$node->safe_psql('one', q{CREATE ROLE roles_bot LOGIN; CREATE ROLE eve LOGIN; CREATE ROLE fay LOGIN; SELECT two.people($$register_agent('roles', 'acme', 'ann', '{}', 'roles_bot')$$)});
+$sits = session('roles_bot', "BEGIN; SELECT claiim_request_session('roles', '{a:b}', '{c}', 'x');");
+my ($eve, $fay) = map { (as('ann', "SELECT claiim.register_human('$_', '$_', NULL, 'acme', NULL)"))[0] } qw(eve fay);
+is((as('bob', "SET lock_timeout = '5s'; SELECT claiim.approve('$eve')"))[0], 'applied', 'a human is registered while an agent asks for a session');
+goes_on($sits, '');
+my ($again) = as('ann', "SELECT claiim.register_agent('late', 'acme', 'ann', '{}', 'fay')");
+$sits = session('cat', "BEGIN; SELECT claiim.approve('$fay'); $insist");
+$node->safe_psql('one', 'CREATE ROLE gil LOGIN');
+my ($gil) = as('ann', "SELECT claiim.register_human('gil', 'gil', NULL, 'acme', NULL)");
+is((as('bob', "SET lock_timeout = '5s'; SELECT claiim.approve('$gil')"))[0], 'applied', 'and while another one is being registered');
+is((as('bob', "SET lock_timeout = '500ms'; SELECT claiim.approve('$again')"))[1], '55P03', 'whose role waits');
+like(goes_on($sits, 'COMMIT;'), qr/ready/, '... is bound');
+is((as('bob', "SELECT claiim.approve('$again')"))[1], '42710', '... once');
+
 # Who is about to finish is given the time.
 $change = propose();
 $sits = session('cat', "BEGIN; SELECT claiim.approve('$change');");
