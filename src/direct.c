@@ -18,6 +18,12 @@
  *	- what has been merged into the statement, above all functions that were
  *	  inlined, is among the dependencies of its plan.  These must be claiim's
  *	  and PostgreSQL's own; so must its tables, which say what is approved.
+ *	- the statement is one that the client has sent.  A function can leave
+ *	  statements behind that run when nothing of it is on the stack any more:
+ *	  a cursor that somebody fetches from, or that is held and so run at the
+ *	  commit; a prepared statement; and ts_stat() fetches from a cursor over
+ *	  a text that it was given.  So cursors and prepared statements count if
+ *	  the client's own DECLARE or PREPARE, or a message of its, made them.
  *
  * Neither the text of the query nor its nesting would do: a statement may be
  * one of several in a string, or prepared; and PL/pgSQL evaluates a simple
@@ -34,14 +40,20 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/prepare.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/params.h"
+#include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "tcop/pquery.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/portal.h"
 #include "utils/syscache.h"
 
@@ -55,7 +67,21 @@ typedef struct Call
 	Datum		next;			/* of the hook before ours */
 } Call;
 
+/* A cursor or a prepared statement that the client's own statement made. */
+typedef struct Own
+{
+	dlist_node	node;
+	void	   *object;			/* Portal or CachedPlanSource */
+	MemoryContextCallback forget;
+} Own;
+
 static fmgr_hook_type prev_fmgr_hook = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+static dlist_head own_objects = DLIST_STATIC_INIT(own_objects);
+
+/* Does the client's own EXECUTE run what the client has prepared? */
+static bool executing_own = false;
 
 /* Calls of ours that are under way; how the outermost of them was made. */
 static int	depth = 0;
@@ -146,11 +172,133 @@ watch_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 		rethrow_without_context(flinfo->fn_mcxt);
 }
 
+/*
+ * What the client has made, to be run by its name
+ */
+
+static void
+forget_own(void *arg)
+{
+	dlist_delete(&((Own *) arg)->node);
+}
+
+/* Until "context" goes, which is the object's. */
+static void
+remember_own(void *object, MemoryContext context)
+{
+	Own		   *own = MemoryContextAllocZero(context, sizeof(Own));
+
+	own->object = object;
+	own->forget.func = forget_own;
+	own->forget.arg = own;
+	dlist_push_head(&own_objects, &own->node);
+	MemoryContextRegisterResetCallback(context, &own->forget);
+}
+
+static bool
+is_own(const void *object)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &own_objects)
+	{
+		if (dlist_container(Own, node, iter.cur)->object == object)
+			return true;
+	}
+	return false;
+}
+
+/* Only the client can have sent what did not come by SQL. */
+static bool
+is_own_prepared(const char *name)
+{
+	PreparedStatement *prepared = FetchPreparedStatement(name, false);
+
+	return prepared != NULL &&
+		(!prepared->from_sql || is_own(prepared->plansource));
+}
+
+static void
+run(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+	ProcessUtilityContext context, ParamListInfo params,
+	QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, queryString, readOnlyTree, context,
+							 params, queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
+								params, queryEnv, dest, qc);
+}
+
+static void
+watch_utility(PlannedStmt *pstmt, const char *queryString,
+			  bool readOnlyTree, ProcessUtilityContext context,
+			  ParamListInfo params, QueryEnvironment *queryEnv,
+			  DestReceiver *dest, QueryCompletion *qc)
+{
+	Node	   *statement = pstmt->utilityStmt;
+	NodeTag		tag = nodeTag(statement);	/* some commands free it */
+	bool		direct = context == PROCESS_UTILITY_TOPLEVEL &&
+		called_by_statement();
+	volatile bool save_executing_own = executing_own;
+
+	if (tag == T_ExecuteStmt)
+	{
+		executing_own = direct &&
+			is_own_prepared(((ExecuteStmt *) statement)->name);
+		PG_TRY();
+		{
+			run(pstmt, queryString, readOnlyTree, context, params, queryEnv,
+				dest, qc);
+		}
+		PG_FINALLY();
+		{
+			executing_own = save_executing_own;
+		}
+		PG_END_TRY();
+		return;
+	}
+
+	run(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	if (direct && tag == T_DeclareCursorStmt)
+	{
+		Portal		portal = GetPortalByName(((DeclareCursorStmt *) statement)->portalname);
+
+		if (PortalIsValid(portal))
+			remember_own(portal, portal->portalContext);
+	}
+	else if (direct && tag == T_PrepareStmt)
+	{
+		PreparedStatement *prepared = FetchPreparedStatement(((PrepareStmt *) statement)->name,
+															 false);
+
+		if (prepared != NULL)
+			remember_own(prepared->plansource, prepared->plansource->context);
+	}
+}
+
 void
 claiim_direct_init(void)
 {
 	prev_fmgr_hook = fmgr_hook;
 	fmgr_hook = watch_call;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = watch_utility;
+}
+
+/*
+ * Is what runs a statement that the client has sent?  A message's portal is
+ * the only one that has result formats; what EXECUTE runs is in one that is
+ * not shown as a cursor.
+ */
+static bool
+portal_is_own(Portal portal)
+{
+	if (portal->formats != NULL)
+		return portal->prepStmtName == NULL ||
+			is_own_prepared(portal->prepStmtName);
+	return portal->visible ? is_own(portal) : executing_own;
 }
 
 /* Is every function in a plan, beside PostgreSQL's own, one of claiim's? */
@@ -194,7 +342,8 @@ statement_is_own(void)
 	PlannedStmt *statement;
 	ListCell   *cell;
 
-	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1)
+	if (ActivePortal == NULL || list_length(ActivePortal->stmts) != 1 ||
+		!portal_is_own(ActivePortal))
 		return false;
 	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
 	if (statement->commandType != CMD_SELECT || statement->hasModifyingCTE)
@@ -236,7 +385,7 @@ claiim_require_direct(PG_FUNCTION_ARGS)
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("claiim.%s must be called by a statement of its own", what),
-			 errdetail("It was called from a function, or by a statement that uses tables, views or functions other than claiim's and PostgreSQL's own, whose authors could act in your name."),
+			 errdetail("It was called from a function, by what a function has declared or prepared, or by a statement that uses tables, views or functions other than claiim's and PostgreSQL's own, whose authors could act in your name."),
 			 errhint("Run it as SELECT claiim.%s(%s%s).", what,
 					 id ? quote_literal_cstr(id) : "NULL",
 					 strcmp(what, "approve") == 0 ? "" : ", ...")));

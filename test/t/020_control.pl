@@ -7,6 +7,7 @@ use warnings;
 
 use ClaiimTest;
 use IO::Handle;
+use IO::Socket::UNIX;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -64,6 +65,13 @@ is((as('bob', "SET plan_cache_mode = force_generic_plan; PREPARE p(text) AS SELE
 $change = propose();
 is((as('bob', "BEGIN; DECLARE c CURSOR FOR SELECT claiim.approve(change) FROM claiim.pending_changes WHERE change = '$change'; FETCH ALL FROM c; COMMIT;"))[0], 'applied', 'a cursor');
 $change = propose();
+is((as('bob', "BEGIN; SAVEPOINT s; DECLARE c CURSOR FOR SELECT claiim.approve(change) FROM claiim.pending_changes WHERE change = '$change'; MOVE ALL FROM c; COMMIT;"))[1], '', '... moved over');
+is(status($change), 'applied', '... has approved');
+$change = propose();
+is((as('bob', "DECLARE c CURSOR WITH HOLD FOR SELECT claiim.approve('$change'); FETCH ALL FROM c"))[0], 'applied', 'one that is held, and so run at the commit');
+$change = propose();
+is((as('bob', "PREPARE p AS SELECT 1; EXECUTE p; DEALLOCATE p; PREPARE p AS SELECT claiim.approve('$change'); EXECUTE p"))[0], "1\napplied", 'a name that is prepared anew');
+$change = propose();
 is((as('bob', "\\set FETCH_COUNT 1\nSELECT claiim.approve('$change') AS what \\gset\n\\echo :what"))[0], 'applied', 'psql\'s \gset');
 $change = propose();
 is((as('bob', "SELECT format('SELECT claiim.approve(%L)', change) FROM claiim.pending_changes WHERE change = '$change' \\gexec"))[0], 'applied', 'and \gexec');
@@ -78,6 +86,36 @@ for my $mode (qw(simple extended prepared))
 	$node->command_ok([ 'pgbench', '-n', '-t', '1', '-M', $mode, '-U', 'bob', '-f', $script, '-D',
 			($mode eq 'simple' ? "change='$change'" : "change=$change"), $node->connstr('one') ], "a parameter: protocol $mode");
 	is(status($change), 'applied', '... has approved');
+}
+
+# Messages name prepared statements and cursors as well.
+sub messages
+{
+	my (@messages) = @_;
+	my $socket = IO::Socket::UNIX->new(Peer => $node->host . '/.s.PGSQL.' . $node->port) // die "socket: $!";
+	my $said = '';
+	for my $message ("user\0bob\0database\0one\0\0", map { ref ? join('', map { substr($_, 0, 1) . pack('N', length() + 3) . substr($_, 1) } @$_, 'S') : 'Q' . pack('N', length() + 5) . "$_\0" } @messages)
+	{
+		print $socket $said eq '' ? pack('NN', length($message) + 8, 196608) . $message : $message;
+		while (read($socket, my $header, 5) == 5)
+		{
+			my ($type, $length) = unpack 'aN', $header;
+			read $socket, my $body, $length - 4;
+			$said .= $type eq 'Z' ? '.' : $type eq 'D' ? ' ' . substr($body, 6) : $type eq 'E' ? ' ' . ($body =~ /\0C(\w{5})\0/)[0] : '';
+			last if $type eq 'Z';
+		}
+	}
+	return $said;
+}
+my $run = sub { my ($portal, $statement) = @_; return "B$portal\0$statement\0\0\0\0\0\0\0", "E$portal\0\0\0\0\0" };
+for my $portal ('', 'named')
+{
+	my $own = propose();
+	is(messages([ "Pmine\0SELECT claiim.approve('$own')\0\0\0" ], [ $run->($portal, 'mine') ]), '.. applied.', 'what a message has prepared, a message runs' . ($portal && ', by a portal with a name'));
+	$own = propose();
+	is(messages([ "Pmine\0SELECT claiim.approve('$own')\0\0\0" ], 'EXECUTE mine'), '.. applied.', '... and EXECUTE');
+	$own = propose();
+	is(messages("PREPARE mine AS SELECT claiim.approve('$own')", [ $run->($portal, 'mine') ]), '.. applied.', '... and the other way around');
 }
 
 # ---- and no other ----
@@ -108,6 +146,12 @@ INSERT INTO pub.secured VALUES ('x');
 ALTER TABLE pub.secured ENABLE ROW LEVEL SECURITY;
 CREATE POLICY p ON pub.secured USING (claiim.approve('$change') IS NOT NULL);
 CREATE PROCEDURE pub.procedure() LANGUAGE sql AS \$\$SELECT claiim.approve('$change')\$\$;
+CREATE FUNCTION pub.opens() RETURNS refcursor LANGUAGE plpgsql AS \$\$DECLARE c refcursor := 'report'; BEGIN OPEN c FOR SELECT claiim.approve('$change'); RETURN c; END\$\$;
+CREATE FUNCTION pub.opens_text() RETURNS refcursor LANGUAGE plpgsql AS \$\$DECLARE c refcursor := 'report'; BEGIN OPEN c FOR EXECUTE 'SELECT claiim.approve(''$change'')'; RETURN c; END\$\$;
+CREATE FUNCTION pub.leaves(what text) RETURNS text LANGUAGE plpgsql AS \$\$BEGIN EXECUTE what || ' SELECT claiim.approve(''$change'')'; RETURN 'all is well'; END\$\$;
+CREATE VIEW pub.held AS SELECT pub.leaves('DECLARE report CURSOR WITH HOLD FOR');
+CREATE VIEW pub.words AS SELECT * FROM ts_stat('SELECT claiim.approve(''$change'')::tsvector');
+CREATE VIEW pub.rewritten AS SELECT ts_rewrite('a', 'SELECT ''a''::tsquery, claiim.approve(''$change'')::tsquery');
 GRANT ALL ON ALL TABLES IN SCHEMA pub TO bob;
 SQL
 my @attempts = (
@@ -143,12 +187,25 @@ my @attempts = (
 	"INSERT INTO pub.triggered SELECT claiim.approve('$change')" => 'INSERT',
 	"WITH w AS (INSERT INTO pub.defaults VALUES ('x') RETURNING 1) SELECT claiim.approve('$change')" => 'a statement that writes as well',
 	"PREPARE p AS SELECT pub.inlined(); EXECUTE p" => 'a prepared statement that is not one\'s own',
-	"BEGIN; DECLARE c CURSOR FOR SELECT * FROM pub.report; FETCH ALL FROM c" => 'a cursor over a view');
+	"BEGIN; DECLARE c CURSOR FOR SELECT * FROM pub.report; FETCH ALL FROM c" => 'a cursor over a view',
+	# what runs when nothing of the function is on the stack any more
+	'BEGIN; SELECT pub.opens(); FETCH ALL FROM report' => 'a cursor that a function returns',
+	'BEGIN; SELECT pub.opens_text(); FETCH ALL FROM report' => 'one over dynamic SQL',
+	"BEGIN; SELECT pub.leaves('DECLARE report CURSOR FOR'); FETCH ALL FROM report" => 'one that a function declares',
+	"BEGIN; SELECT pub.leaves('DECLARE report CURSOR FOR'); MOVE ALL FROM report" => '... moved over',
+	'SELECT * FROM pub.held' => 'one that a view leaves behind, to be run at the commit',
+	"SELECT pub.leaves('PREPARE report AS'); EXECUTE report" => 'a statement that a function prepares',
+	"SELECT pub.leaves('PREPARE report AS'); CREATE TEMP TABLE t AS EXECUTE report" => '... executed for a table',
+	'SELECT * FROM pub.words' => 'a function that fetches from a cursor of its own',
+	'SELECT * FROM pub.rewritten' => 'another');
 while (my ($sql, $what) = splice @attempts, 0, 2)
 {
 	is((as('bob', $sql))[1], '42501', "$what does not approve");
 }
 is((as('bob', 'SELECT pub.caught()'))[0], '42501', 'nor one that hides that it tried');
+
+is(messages("SELECT pub.leaves('PREPARE report AS')", [ $run->('', 'report') ]), '. all is well. 42501.', 'a message that runs what a function has prepared does not approve');
+is(messages('BEGIN', 'SELECT pub.opens()', [ "Ereport\0\0\0\0\0" ]), '.. report. 42501.', 'nor one that runs its cursor');
 is(status($change), 'pending', 'nothing of all that has approved');
 my (undef, undef, $said) = as('bob', 'SELECT * FROM pub.report');
 like($said, qr/claiim\.approve must be called by a statement of its own/, 'it is said what was tried');
