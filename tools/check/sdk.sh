@@ -5,11 +5,16 @@
 # real extension in a private server, which they stop and start as they need.
 #
 # PYTHON is the system's own Python, which is the one that sees the
-# distribution's modules; CLAIIM_REQUIRE_ALL=1 makes skipped tests fail.
+# distribution's modules.  With that one on Debian, where tools/install-deps.sh
+# has installed all that they need, a test that is skipped has failed;
+# CLAIIM_REQUIRE_ALL=0 lets it be.
 
 . "$(dirname "$0")/lib.sh"
 
 python=${PYTHON:-/usr/bin/python3}
+require_all=0
+[ -n "${PYTHON:-}" ] || ! command -v dpkg-query >/dev/null || require_all=1
+export CLAIIM_REQUIRE_ALL=${CLAIIM_REQUIRE_ALL:-$require_all}
 sdk=$scratch/src/sdk/python
 out=$scratch/sdk
 passed=0 failed=0 skipped=0
@@ -37,7 +42,7 @@ step() {
 step 'sdist and wheel are built' "$python" -m build --no-isolation --outdir "$out/dist" .
 step 'the wheel installs' "$python" -m pip install --quiet --no-index --no-deps --no-compile \
 	--disable-pip-version-check --target "$out/site" --find-links "$out/dist" claiim
-if run "$python" -c 'import mypy' 2>/dev/null; then
+if [ "$CLAIIM_REQUIRE_ALL" = 1 ] || run "$python" -c 'import mypy' 2>/dev/null; then
 	step 'the types are right' "$python" -m mypy --no-incremental --cache-dir /dev/null
 else
 	skipped=$((skipped + 1))

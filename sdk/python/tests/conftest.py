@@ -15,6 +15,7 @@ from world import DATABASE, POOL_ROLE, World  # noqa: E402
 
 import claiim  # noqa: E402
 
+# All that tests can need is here: one that is skipped has failed.
 REQUIRE_ALL = os.environ.get("CLAIIM_REQUIRE_ALL") == "1"
 
 
@@ -56,17 +57,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def needs(world: World) -> Any:
-    """needs(FUNCTION): skips the test where this server does not have it yet."""
-
-    def check(function: str) -> None:
-        if not world.has(function):
-            (pytest.fail if REQUIRE_ALL else pytest.skip)(f"this server has no {function}")
-
-    return check
-
-
 # tools/check/sdk.sh reads how many there were, and why any were skipped.
 _outcomes: Dict[str, str] = {}
 _reasons: List[str] = []
@@ -76,7 +66,7 @@ def pytest_runtest_logreport(report: Any) -> None:
     if report.failed:
         _outcomes[report.nodeid] = "failed"
     elif report.skipped:
-        _outcomes.setdefault(report.nodeid, "skipped")
+        _outcomes.setdefault(report.nodeid, "failed" if REQUIRE_ALL else "skipped")
         _reasons.append(f"{report.nodeid.split('::')[0]}: {report.longrepr[2].split(': ', 1)[-1]}")
     elif report.when == "call":
         _outcomes.setdefault(report.nodeid, "passed")

@@ -62,7 +62,7 @@ def test_a_failure_is_recorded_by_its_type_and_not_by_its_text() -> None:
     assert gate.outcomes == [("failed", {"error": "ValueError"})]
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
 def test_an_interrupted_action_is_cancelled(kind: Any) -> None:
     gate = FakeGate()
     with pytest.raises(kind):
@@ -113,6 +113,17 @@ def test_a_completion_that_fails_does_not_hide_the_exception(caplog: pytest.LogC
             1 / 0
     assert raised.value.__context__ is None
     assert "was not recorded" in caplog.text
+
+
+def test_a_completion_that_is_interrupted_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    class Interrupted(FakeGate):
+        def complete(self, *args: Any, **kwargs: Any) -> str:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        with action(Interrupted()):
+            pass
+    assert "chr_1 was not recorded: KeyboardInterrupt" in caplog.text
 
 
 # The decorator
@@ -166,10 +177,38 @@ def test_what_runs_after_its_call_cannot_be_guarded_by_it() -> None:
     async def stream() -> Any:
         yield 1
 
-    for function in (generator, stream):
+    class Stream:
+        def __call__(self) -> Any:
+            yield 1
+
+    for function in (generator, stream, functools.partial(generator), Stream()):
         for gate in (FakeGate(), FakeAsyncGate()):
             with pytest.raises(GateMisuse, match="generator"):
                 guard(gate)(function)
+
+
+def test_a_generator_that_turns_out_to_be_returned_is_refused_before_it_runs() -> None:
+    ran: List[int] = []
+
+    def generator() -> Any:
+        ran.append(1)
+        yield 1
+
+    async def stream() -> Any:
+        ran.append(1)
+        yield 1
+
+    async def later(made: Any) -> Any:
+        return made
+
+    for kind in (generator, stream):
+        gate = FakeGate()
+        with pytest.raises(GateMisuse, match="returned a generator"):
+            guard(gate)(lambda: kind())()
+        with pytest.raises(GateMisuse, match="returned a generator"):
+            asyncio.run(guard(gate, target=lambda made: "x")(later)(kind()))
+        assert gate.outcomes == [("failed", {"error": "GateMisuse"})] * 2
+    assert ran == []
 
 
 def test_a_function_that_turns_out_to_return_a_coroutine_is_refused_before_it_runs() -> None:
@@ -279,6 +318,30 @@ def test_a_second_cancellation_does_not_cancel_the_record_of_the_first() -> None
     assert gate.outcomes == [("cancelled", None)]
 
 
+def test_a_loop_that_ends_before_the_record_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow(FakeAsyncGate):
+        async def complete(self, *args: Any, **kwargs: Any) -> str:  # type: ignore[override]
+            await asyncio.sleep(600)
+            return ""
+
+    async def main() -> None:
+        started = asyncio.Event()
+
+        async def act() -> None:
+            async with AsyncAction(Slow(), Question("ok:go", "x")):
+                started.set()
+
+        task = asyncio.ensure_future(act())
+        await started.wait()
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert "chr_1 was not recorded: CancelledError" in caplog.text
+
+
 def test_a_check_that_is_cancelled_lets_nothing_run() -> None:
     gate = FakeAsyncGate()
     ran: List[int] = []
@@ -335,13 +398,10 @@ def test_an_allowed_action_runs_and_the_real_completion_is_tried(
 
     assert deploy("api") == "api deployed"
     assert world.decisions("services/api") == ["ALLOW"]
-    assert ("was not recorded" in caplog.text) != world.has("claiim_complete")
+    assert "was not recorded" not in caplog.text
 
 
-def test_outcomes_are_in_chron(
-    gate: Gate, world: World, needs: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    needs("claiim_complete")
+def test_outcomes_are_in_chron(gate: Gate, world: World, caplog: pytest.LogCaptureFixture) -> None:
     with gate.action("deploy:staging", "completed") as good:
         pass
     with pytest.raises(RuntimeError):

@@ -140,8 +140,7 @@ def test_a_shell_goes_on_only_on_allow(world: World, token: str) -> None:
     assert done.stdout == "deployed staging\n"
 
 
-def test_complete(shell: Any, needs: Any) -> None:
-    needs("claiim_complete")
+def test_complete(shell: Any) -> None:
     chron_id = shell("check", "deploy-bot", "deploy:staging", "api-v2").stdout.split()[-1]
     done = shell("complete", "deploy-bot", chron_id, "failed", "--detail", '{"status": 503}')
     assert done.returncode == 0 and done.stdout.startswith("chr_")
@@ -149,8 +148,7 @@ def test_complete(shell: Any, needs: Any) -> None:
     assert done.returncode == 2 and "23505" in done.stderr
 
 
-def test_permissions(shell: Any, needs: Any) -> None:
-    needs("claiim_permissions")
+def test_permissions(shell: Any) -> None:
     done = shell("permissions", "deploy-bot")
     assert done.returncode == 0 and "deploy:staging  on " in done.stdout
     lines = shell("permissions", "deploy-bot", "--json").stdout.splitlines()
@@ -166,8 +164,7 @@ def test_a_line_says_all_of_a_permission() -> None:
     assert _permission_line(Permission("a:b", None, None, None, "p-v1")) == "a:b  on any target  (p-v1)"
 
 
-def test_request_session_waits_for_humans(shell: Any, world: World, needs: Any) -> None:
-    needs("claiim_request_session")
+def test_request_session_waits_for_humans(shell: Any, world: World) -> None:
     token = world.token("infra-bot")
     ask = (
         "request-session",

@@ -121,6 +121,19 @@ def test_neither_a_gate_nor_what_it_is_made_of_shows_it(gate: Gate, token: str) 
     assert gate._token().reveal() == token  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("kind", [Gate, AsyncGate])
+def test_a_gate_that_cannot_be_made_shows_it_neither(kind: Any, token: str) -> None:
+    for arguments, options in (
+        (("", token), {}),
+        (("deploy-bot", token.encode()), {}),
+        (("deploy-bot", token), {"timeout": 0}),
+        (("deploy-bot", token), {"dsn": "no connection string"}),
+    ):
+        with pytest.raises(GateMisuse) as raised:
+            kind(*arguments, **options)
+        assert token[-43:] not in shown(raised.value)
+
+
 def test_a_password_in_the_dsn_is_not_shown(world: World) -> None:
     with pytest.raises(GateMisuse) as raised:
         Gate("deploy-bot", dsn="host=x pass word hunter2=")

@@ -119,8 +119,7 @@ def test_a_server_that_is_not_set_up_is_not_waited_for(sqlstate: Any, lasting: b
         wait(script)
 
 
-def test_a_session_that_there_is_not_is_not_waited_for(infra: Gate, needs: Any) -> None:
-    needs("claiim_session_status")
+def test_a_session_that_there_is_not_is_not_waited_for(infra: Gate) -> None:
     with pytest.raises(GateMisuse) as raised:
         infra.wait_for_session("ses_" + "0" * 26)
     assert raised.value.sqlstate == "42704"
@@ -151,8 +150,7 @@ def test_a_request_that_makes_no_sense_is_not_sent(options: Any) -> None:
         Gate("infra-bot", dsn="host=/nowhere").request_session(**request)
 
 
-def test_a_session_from_the_request_to_its_last_use(world: World, infra: Gate, needs: Any) -> None:
-    needs("claiim_request_session")
+def test_a_session_from_the_request_to_its_last_use(world: World, infra: Gate) -> None:
     order = "change-orders/1138"
     assert infra.check("infra:apply", order).reason_code == "session_required"
     session = infra.request_session(
@@ -187,8 +185,7 @@ def test_a_session_from_the_request_to_its_last_use(world: World, infra: Gate, n
     assert infra.session_status(session).status == "used_up"
 
 
-def test_a_session_that_humans_refuse(world: World, infra: Gate, infra_token: str, needs: Any) -> None:
-    needs("claiim_request_session")
+def test_a_session_that_humans_refuse(world: World, infra: Gate, infra_token: str) -> None:
 
     async def ask() -> str:
         async with AsyncGate("infra-bot", infra_token, timeout=60) as gate:
@@ -203,8 +200,7 @@ def test_a_session_that_humans_refuse(world: World, infra: Gate, infra_token: st
     assert raised.value.status.status == "refused"
 
 
-def test_a_completion_is_awaited_too(world: World, token: str, needs: Any) -> None:
-    needs("claiim_complete")
+def test_a_completion_is_awaited_too(world: World, token: str) -> None:
 
     async def act() -> str:
         async with AsyncGate("deploy-bot", token, timeout=60) as gate:
@@ -214,8 +210,7 @@ def test_a_completion_is_awaited_too(world: World, token: str, needs: Any) -> No
     assert asyncio.run(act()).startswith("chr_")
 
 
-def test_what_the_agent_may_do(gate: Gate, infra: Gate, token: str, needs: Any) -> None:
-    needs("claiim_permissions")
+def test_what_the_agent_may_do(gate: Gate, infra: Gate, token: str) -> None:
     mine = {p.action: p for p in gate.permissions()}
     assert "deploy:staging" in mine and "deploy:production" not in mine
     assert (mine["deploy:staging"].policy, mine["deploy:staging"].condition) == ("no-prod-v1", None)
@@ -237,16 +232,17 @@ def test_columns_of_a_later_server_are_kept() -> None:
     assert (permission.exceptions, permission.org, permission.other) == (("a:c",), "acme", {})
 
 
-def test_functions_that_the_server_does_not_have_are_no_answer(world: World, gate: Gate) -> None:
-    for function, call in (
-        ("claiim_complete", lambda: gate.complete("chr_x", "succeeded")),
-        ("claiim_permissions", gate.permissions),
-        ("claiim_session_status", lambda: gate.session_status("ses_x")),
-        ("claiim_request_session", lambda: gate.request_session("a:b", "x", "why")),
-    ):
-        if not world.has(function):
+def test_functions_that_the_server_does_not_have_are_no_answer(token: str) -> None:
+    with Gate("deploy-bot", token, dsn="dbname=template1", timeout=60) as gate:
+        for function, call in (
+            ("claiim_check", lambda: gate.check("deploy:staging", "x")),
+            ("claiim_complete", lambda: gate.complete("chr_x", "succeeded")),
+            ("claiim_permissions", gate.permissions),
+            ("claiim_session_status", lambda: gate.session_status("ses_x")),
+            ("claiim_request_session", lambda: gate.request_session("a:b", "x", "why")),
+        ):
             with pytest.raises(GateUnavailable, match=function) as raised:
                 call()
             assert raised.value.sqlstate == "42883"
-    assert wait_until(lambda: gate.check("deploy:staging", "still").allowed, "the gate still answers")
+            assert raised.value.lasting
     assert issubclass(SessionNotActive, GateError)

@@ -19,6 +19,11 @@ class Secret:
     def __init__(self, text: str) -> None:
         self._text = text
 
+    @property
+    def blank(self) -> bool:
+        """Is it no text, or an empty one?"""
+        return not isinstance(self._text, str) or not self._text.strip()
+
     def reveal(self) -> str:
         """The text itself."""
         return self._text
@@ -39,7 +44,12 @@ class Secret:
 TokenSource = Callable[[], Optional[Secret]]
 
 
-def token_source(token: Optional[str]) -> TokenSource:
+def wrapped(token: Optional[str]) -> Optional[Secret]:
+    """The argument, so that whatever it meets from there on no frame holds it."""
+    return None if token is None else Secret(token)
+
+
+def token_source(token: Optional[Secret]) -> TokenSource:
     """Where the token comes from: the argument, CLAIIM_TOKEN, CLAIIM_TOKEN_FILE.
 
     The first of them that is there counts; none of them means that the database
@@ -47,11 +57,11 @@ def token_source(token: Optional[str]) -> TokenSource:
     was rotated counts at once, and a file that is gone is an error, not "no token".
     """
     if token is not None:
-        if not isinstance(token, str) or not token.strip():
+        if token.blank:
             raise GateMisuse("the token is empty; for an agent that has a database role, leave it out")
         return _always(token)
     if os.environ.get("CLAIIM_TOKEN"):
-        return _always(os.environ["CLAIIM_TOKEN"])
+        return _always(Secret(os.environ["CLAIIM_TOKEN"]))
     if os.environ.get("CLAIIM_TOKEN_FILE"):
         path = Path(os.environ["CLAIIM_TOKEN_FILE"])
         _read(path)
@@ -59,8 +69,8 @@ def token_source(token: Optional[str]) -> TokenSource:
     return lambda: None
 
 
-def _always(token: str) -> TokenSource:
-    secret = Secret(token.strip())
+def _always(token: Secret) -> TokenSource:
+    secret = Secret(token.reveal().strip())
     return lambda: secret
 
 

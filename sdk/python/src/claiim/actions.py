@@ -2,7 +2,7 @@
 
 Entered on ALLOW only.  What becomes of it is recorded: succeeded, failed with
 the exception's type (its text may hold what does not belong in a record), or
-cancelled.  That recording does not get in the action's way: if it fails, the
+cancelled, by whoever waits for it or by the user.  That recording does not get in the action's way: if it fails, the
 action's own result or exception stands, and the log says so.
 """
 
@@ -97,7 +97,7 @@ class _Act:
         assert self._decision is not None
         if error is None:
             status, detail = self._outcome or ("succeeded", None)
-        elif isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+        elif isinstance(error, (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)):
             status, detail = "cancelled", None
         else:
             status, detail = "failed", {"error": type(error).__name__}
@@ -105,7 +105,8 @@ class _Act:
 
     def _not_recorded(self, error: BaseException) -> None:
         assert self._decision is not None
-        logger.warning("the outcome of %s was not recorded: %s", self._decision.chron_id, error)
+        why = str(error) or type(error).__name__
+        logger.warning("the outcome of %s was not recorded: %s", self._decision.chron_id, why)
 
 
 class Action(_Act):
@@ -129,8 +130,10 @@ class Action(_Act):
     ) -> None:
         try:
             self._gate.complete(*self._end(error))
-        except Exception as failure:
+        except BaseException as failure:
             self._not_recorded(failure)
+            if not isinstance(failure, Exception):
+                raise
 
 
 class AsyncAction(_Act):
@@ -158,8 +161,10 @@ class AsyncAction(_Act):
     async def _complete(self, error: Optional[BaseException]) -> None:
         try:
             await self._gate.complete(*self._end(error))
-        except Exception as failure:
+        except BaseException as failure:
             self._not_recorded(failure)
+            if not isinstance(failure, Exception):
+                raise
 
 
 class _InThreads:
@@ -211,6 +216,7 @@ def _guard_function(gate: Any, make: QuestionMaker, judge: Optional[Judge], func
                 # It has not run yet, and would run when this is over.
                 getattr(result, "close", lambda: None)()
                 raise GateMisuse(f"{_name(function)} returned an awaitable: guard a coroutine function")
+            _refuse_generator(function, result)
             _judge(action, judge, result)
         return result
 
@@ -225,6 +231,7 @@ def _guard_coroutine(gate: Any, make: QuestionMaker, judge: Optional[Judge], fun
         action = AsyncAction(awaitable, make(*args, **kwargs))
         async with action:
             result = await cast(Awaitable[Any], function(*args, **kwargs))
+            _refuse_generator(function, result)
             _judge(action, judge, result)
         return result
 
@@ -239,10 +246,18 @@ def _judge(action: _Act, judge: Optional[Judge], result: Any) -> None:
 
 def _refuse_late(gate: Any, function: Any) -> None:
     """What runs when the call has returned already cannot be guarded by it."""
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise GateMisuse(f"{_name(function)} is a generator function, whose body runs after its call")
+    for body in (function, getattr(type(function), "__call__", None)):
+        if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+            raise GateMisuse(f"{_name(function)} is a generator function, whose body runs after its call")
     if is_async_gate(gate):
         raise GateMisuse(f"{_name(function)} is not a coroutine function: guard it with a Gate")
+
+
+def _refuse_generator(function: Any, result: Any) -> None:
+    """One that was returned has not run yet either."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        getattr(result, "close", lambda: None)()
+        raise GateMisuse(f"{_name(function)} returned a generator, whose body would run after its call")
 
 
 def is_async_gate(gate: Any) -> bool:

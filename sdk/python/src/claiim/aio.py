@@ -9,6 +9,7 @@ from typing import Any, Callable, Iterable, List, Optional, Tuple, Type, Union
 from claiim import _statements as statements
 from claiim._drive import AsyncClient
 from claiim._pool import Pool
+from claiim._secret import wrapped
 from claiim.actions import AsyncAction, Question, guarded
 from claiim.errors import GateUnavailable
 from claiim.gate import F, _Agent, next_look
@@ -32,7 +33,9 @@ class AsyncGate(_Agent):
         pool_size: int = 4,
         prepare: bool = False,
     ) -> None:
-        super().__init__(agent_id, token)
+        secret = wrapped(token)
+        del token
+        super().__init__(agent_id, secret)
         self._client = AsyncClient(Pool(dsn, prepare), pool_size, timeout)
 
     async def check(

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, List, NoReturn, Optional, Tuple, Typ
 from claiim import _statements as statements
 from claiim._drive import Client
 from claiim._pool import Pool
-from claiim._secret import token_source
+from claiim._secret import Secret, token_source, wrapped
 from claiim.actions import Action, Question, guarded
 from claiim.errors import GateMisuse, GateUnavailable, SessionNotActive
 from claiim.results import Decision, Permission, SessionStatus, only
@@ -19,7 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Agent:
     """Who asks, and how that is proved: what both gates have in common."""
 
-    def __init__(self, agent_id: str, token: Optional[str]) -> None:
+    _agent_id = ""  # so that one that could not be made can be shown
+
+    def __init__(self, agent_id: str, token: Optional[Secret]) -> None:
         if not isinstance(agent_id, str) or not agent_id:
             raise GateMisuse("agent_id is the agent's name in the registry")
         self._agent_id = agent_id
@@ -66,7 +68,9 @@ class Gate(_Agent):
         pool_size: int = 4,
         prepare: bool = False,
     ) -> None:
-        super().__init__(agent_id, token)
+        secret = wrapped(token)
+        del token
+        super().__init__(agent_id, secret)
         self._client = Client(Pool(dsn, prepare), pool_size, timeout)
 
     def check(
