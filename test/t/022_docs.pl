@@ -71,16 +71,36 @@ my %latest = (
 	ses => "SELECT session FROM claiim.sessions ORDER BY status = 'requested' DESC, session DESC LIMIT 1",
 	rev => 'SELECT review FROM claiim.reviews WHERE verdict IS NULL ORDER BY review DESC LIMIT 1',
 	chg => "SELECT change FROM claiim.changes WHERE status = 'pending' AND proposed_by <> 'bob' ORDER BY change DESC LIMIT 1",
+	break_glass => "SELECT change FROM claiim.changes WHERE status = 'pending' AND kind = 'agent.resume' ORDER BY change DESC LIMIT 1",
+	erase_context => 'SELECT claiim.chron_id(seq, at) FROM claiim.chron JOIN claiim.contexts USING (seq) ORDER BY seq DESC LIMIT 1',
 	ctk => 'SELECT token FROM claiim.tokens WHERE revoked_at IS NULL ORDER BY token DESC LIMIT 1',
 );
 
-# Ann proposes, bob approves.
+sub by { my ($human, $db, $sql) = @_; return $node->safe_psql($db, "SET SESSION AUTHORIZATION $human; $sql") }
+
+# Ann proposes, bob approves, and cem if more are needed.
 sub both
 {
 	my ($db, $proposal) = @_;
-	my $change = $node->safe_psql($db, "SET SESSION AUTHORIZATION ann; SELECT claiim.$proposal");
-	return $node->safe_psql($db, "SET SESSION AUTHORIZATION bob; SELECT claiim.approve('$change')");
+	my $change = by('ann', $db, "SELECT claiim.$proposal");
+	my $status = by('bob', $db, "SELECT claiim.approve('$change')");
+	$status = by('cem', $db, "SELECT claiim.approve('$change')") if $status eq 'pending';
+	return is($status, 'applied', "in place: $proposal");
 }
+
+# What a statement needs beside what all pages have.  (DATABASE)
+my @before = (
+	[ qr/set_quorum\('acme', '\*', NULL\)/ => sub { both($_[0], "set_quorum('acme', '*', 2)") } ],
+	[ qr/resume_agent\('deploy-bot'/ => sub { by('ann', $_[0], "SELECT claiim.suspend_agent('deploy-bot', 'outage')") } ],
+	[ qr/break_glass\('chg_\.\.\.'/ => sub {
+		by('ann', $_[0], "SELECT claiim.suspend_agent('deploy-bot', 'again'), claiim.resume_agent('deploy-bot', 'hotfix')")
+		  if $node->safe_psql($_[0], $latest{break_glass}) eq '' } ],
+	[ qr/prune_contexts\(/ => sub { both($_[0], "set_retention('acme', '2 years')") } ],
+	[ qr/erase_context\(/ => sub { by('deploy_bot', $_[0], q{SELECT claiim_check('deploy-bot', 'deploy:staging', 'api-v2', context => '{"n": 1}')}) } ],
+	[ qr/what_if\('deploy-bot', 'no-prod-v2'\)/ => sub { by('ann', $_[0], "SELECT claiim.publish_policy('no-prod', E'skill: deploy-v1\nallow: [deploy:staging]', 'acme')") } ],
+	[ qr/what_if_baseline\('acme', 'acme-base-v3'\)/ => sub {
+		by('ann', $_[0], "SELECT claiim.publish_policy('acme-base', E'deny: [deploy:production]\n# $_', 'acme')") for 1 .. 3 } ],
+);
 
 sub fill_in
 {
@@ -91,7 +111,8 @@ sub fill_in
 		both($db, "propose_session('infra-bot', '{infra:apply}', '{**}', 'to be revoked')") if $sql =~ /revoke_session/;
 		$node->safe_psql($db, "SET SESSION AUTHORIZATION infra_bot; SELECT claiim_request_session('infra-bot', '{infra:apply}', '{**}', 'asked')")
 			if $sql =~ /grant_session|refuse_session/;
-		my $id = $sql =~ /revoke_session/ ? $node->safe_psql($db, "SELECT session FROM claiim.sessions WHERE status = 'granted' LIMIT 1") : $latest{$kind} ? $node->safe_psql($db, $latest{$kind}) : '';
+		my ($own) = $sql =~ /claiim\.(\w+)\('\Q$kind\E_\.\.\.'/;
+		my $id = $own && $latest{$own} ? $node->safe_psql($db, $latest{$own}) : $sql =~ /revoke_session/ ? $node->safe_psql($db, "SELECT session FROM claiim.sessions WHERE status = 'granted' LIMIT 1") : $latest{$kind} ? $node->safe_psql($db, $latest{$kind}) : '';
 		if ($id eq '' && $kind eq 'chg')
 		{
 			$node->safe_psql($db, sprintf "SET SESSION AUTHORIZATION ann; SELECT claiim.map_target('docs/%d', 'acme')", ++$docs);
@@ -111,6 +132,7 @@ sub run_sql
 	{
 		my ($role) = $statement =~ /--(?: or this,)? as (\w+)/;
 		$role //= $default;
+		$_->[1]->($db) for grep { $statement =~ $_->[0] } @before;
 		my $sql = fill_in($db, $statement);
 		$sql = "SET SESSION AUTHORIZATION $role;\n$sql" if $role;
 		my ($status, $out, $err) = $node->psql($db, $sql, extra_params => [ '-v', 'ON_ERROR_STOP=1' ]);
@@ -159,10 +181,10 @@ sub run_yaml
 }
 
 # What the pages speak of beside README.md's agent: infra-bot, which needs
-# sessions and has asked for one, a second policy version, and cem, who has left.
+# sessions and has asked for one; for those who approve a third of them, cem.
 sub furnish
 {
-	my ($db) = @_;
+	my ($db, $page) = @_;
 	$node->safe_psql($db, <<'SQL');
 SET SESSION AUTHORIZATION ann;
 SELECT claiim.publish_skill('infra', 'actions: ["infra:*"]', 'acme');
@@ -170,6 +192,7 @@ SELECT claiim.publish_policy('guarded', E'skill: infra-v1\nallow:\n  - {action: 
 SQL
 	both($db, "register_agent('infra-bot', 'acme', 'ann', '{infra}', 'infra_bot')");
 	both($db, "bind_policy('infra-bot', 'guarded-v1')");
+	both($db, "register_human('cem', 'cem', 'Cem', 'acme', '{admin,approver}')") if $page =~ /governance/;
 	$node->safe_psql($db, "SET SESSION AUTHORIZATION infra_bot; SELECT claiim_request_session('infra-bot', '{infra:apply}', '{**}', 'asked')");
 	$node->safe_psql($db, "SET SESSION AUTHORIZATION deploy_bot; SELECT claiim_check('deploy-bot', 'deploy:staging', 'api-v2')");
 	return;
@@ -196,7 +219,7 @@ for my $page ('README.md', map { s{^\Q$root\E/}{}r } glob("$root/doc/*.md"))
 			}
 		}
 	}
-	furnish($db) if $page ne 'README.md';
+	furnish($db, $page) if $page ne 'README.md';
 	for my $block (@blocks)
 	{
 		if ($block->{mark} =~ /^not run: \S/) { note "$block->{where} $block->{mark}"; next; }
