@@ -53,14 +53,21 @@ is($stat->('unconfirmed, queue_waits, queue_refused'), '0 0 0', 'nobody has had 
 freeze(writer_pid($node, $db));
 my @waiting = map { background($node, $db, "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'waits/$_')") } 1 .. 15;
 wait_until(sub { $stat->('queue_used') == 15 }, 'fifteen wait for the writer');
+# What they wait for has a name of its own, where extensions can give one.
+my $named = $node->safe_psql($db, 'SHOW server_version_num') >= 170000;
+my $waits_for = sub { $node->safe_psql($db, "SELECT DISTINCT wait_event_type || ' ' || wait_event FROM pg_stat_activity WHERE $_[0]") };
+is($waits_for->("query LIKE '%waits/%' AND pid <> pg_backend_pid()"), $named ? 'Extension ClaiimChronWait' : 'Extension Extension', 'which is what they are seen to wait for');
 like(ask($node, $db, 'unconfirmed', set => ["claiim.queue_timeout = '300ms'"]), qr/^40003/, 'one more gives up');
 like(ask($node, $db, 'refused', set => ["claiim.queue_timeout = '300ms'"]), qr/^53400/, 'for the next there is no place');
 is($stat->('unconfirmed, queue_waits, queue_refused, queue_used'), '1 1 1 16', 'each is counted');
+push @waiting, background($node, $db, "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'full')");
+wait_until(sub { $waits_for->("query LIKE '%''full''%' AND pid <> pg_backend_pid()") eq ($named ? 'Extension ClaiimQueueFull' : 'Extension Extension') }, 'who waits for a place is seen to wait for that');
 thaw();
 wait_for_all(@waiting);
+wait_until(sub { $waits_for->("backend_type = 'claiim writer'") eq ($named ? 'Extension ClaiimWriterMain' : 'Extension Extension') }, 'and an idle writer for work');
 is(ask($node, $db, 'last'), 'ALLOW', 'the writer goes on');
 is($stat->('queue_used, queue_length'), '0 0', 'and all places are free again');
-is($stat->('allowed'), 1 + 15 + 1 + 1, 'what was recorded is counted, answered or not');
+is($stat->('allowed'), 1 + 15 + 1 + 1 + 1, 'what was recorded is counted, answered or not');
 
 $node->stop;
 done_testing();
