@@ -89,7 +89,9 @@ make_chroot() {
 	rm -rf "$dir" "$dir.new"
 	mkdir -p "$dir.new"
 	chmod 0755 "$dir.new"
-	if ! debootstrap --variant=minbase --keyring="$keyring" "$release" "$dir.new" "$from" "$script" \
+	# In a namespace of its own, with which its mounts go, however it ends.
+	if ! unshare --mount --pid --fork --kill-child --propagation private \
+		debootstrap --variant=minbase --keyring="$keyring" "$release" "$dir.new" "$from" "$script" \
 		>"$cache/$name.log" 2>&1 </dev/null; then
 		tail -n 20 "$cache/$name.log" "$dir.new/debootstrap/debootstrap.log" >&2 2>/dev/null || true
 		die "debootstrap could not make $release (all of it: $cache/$name.log)"

@@ -55,7 +55,15 @@ apt_update() {
 	[ -z "$updated" ] || return 1
 	updated=yes
 	say "  apt-get update"
-	apt-get -qq -o DPkg::Lock::Timeout=300 update
+	# It waits for nobody, and a machine that has just started updates its lists itself.
+	local said try
+	for try in {1..30}; do
+		said=$(apt-get -qq -o DPkg::Lock::Timeout=300 update 2>&1 </dev/null) && return
+		[[ $said = *'Could not get lock'* ]] || break
+		[ "$try" = 30 ] || sleep 10
+	done
+	say "$said" >&2
+	return 1
 }
 
 major=$(pg_major)

@@ -76,6 +76,14 @@ for where, what in says.items():
 ok(debian and (debian.group(2) == "UNRELEASED") == (version not in released),
    "debian/changelog says UNRELEASED as long as CHANGELOG.md does", debian and debian.group(2))
 
+# example.org is nobody's (RFC 2606): it does until somebody publishes the package.
+maintainer = {name: re.findall(r"[^<>\s]+@[^<>\s]+", read("debian", name))
+              for name in ("control", "control.in", "changelog", "copyright")}
+ok(all(maintainer.values()) and len({address for found in maintainer.values() for address in found[:1]}) == 1,
+   "debian/ names one maintainer everywhere, with an address", maintainer)
+ok(version not in released or not any(address.endswith("@example.org") for found in maintainer.values() for address in found),
+   "... who can be reached, once the version is released", maintainer)
+
 # ---------------------------------------------------------------- updates
 
 steps = [re.fullmatch(r"claiim--(.+?)--(.+)\.sql", f).groups()
