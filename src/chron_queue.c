@@ -277,10 +277,12 @@ first_unfinished(int n, ChronRequest **requests)
 
 /*
  * Wait until the writer has finished all of them, in whatever way.  Starts a
- * writer if there is none, also if it goes away while we wait.
+ * writer if there is none, also if it goes away while we wait.  If none can be
+ * started that is no error yet: they are in the queue, and whenever one comes
+ * it takes them.
  *
  * Errors: 40003 at the deadline (the decisions may be recorded, but they are
- * not answered); those of chron_ensure_writer; a cancel.
+ * not answered); a cancel.
  */
 void
 chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
@@ -292,7 +294,7 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 	{
 		long		ms;
 
-		chron_ensure_writer(db, deadline);
+		chron_try_start_writer(db);
 		ms = milliseconds_until(deadline);
 		if (ms <= 0)
 		{

@@ -76,6 +76,21 @@ sub waiting
 	chron_is_sound($node, 'one', 'postmaster killed');
 }
 
+# The writer is kept away by a command, with a request in the queue: who asked is not
+# told that nothing was taken, for the next writer takes it.
+{
+	freeze(writer_pid($node, 'one'));
+	my $waiting = background($node, 'one', "SET claiim.queue_timeout = '60s';" . check('queued/held'));
+	wait_until(sub { waiting() == 1 }, 'one waits');
+	my $copy = background($node, 'postgres', 'CREATE DATABASE never TEMPLATE one', user => $superuser);
+	wait_until(sub { $node->safe_psql('one', 'SELECT writer_state FROM claiim.pg_stat_claiim') eq 'held away' }, 'the writer is held away');
+	thaw();
+	wait_for_all($copy, $waiting);
+	like($copy->{stderr}, qr/is being accessed by other users/, 'a command that keeps the writer away waits for one that is in the queue, and gives up');
+	is($waiting->{stdout} . error_of($waiting->{stderr}), "ALLOW\n", '... who is then answered');
+	is(ask($node, 'one', 'after the command') . recorded('queued/held'), 'ALLOW1', '... and recorded once');
+}
+
 # A lock on Chron that somebody holds, or the caller itself, which no deadlock
 # detector would see
 {
