@@ -181,6 +181,12 @@ open_partition(ChronInserter *inserter, int64 unix_us)
 											&inserter->until_us);
 
 	inserter->partition = table_open(relid, RowExclusiveLock);
+	/* While we waited for the lock it may have been detached. */
+	if (!inserter->partition->rd_rel->relispartition)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("claiim.%s is not a partition of claiim.chron any more",
+						RelationGetRelationName(inserter->partition))));
 	if (inserter->partition->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),

@@ -187,6 +187,30 @@ SQL
 	chron_is_sound($node, 'one', 'restored again');
 }
 
+# The partition is detached while the writer waits for its lock: what it would
+# put there would be answered, and not in Chron.
+{
+	my ($partition, $bounds) = split /\|/, $node->safe_psql('one', <<'SQL');
+SELECT oid::regclass, pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = (SELECT tableoid FROM claiim.chron ORDER BY seq DESC LIMIT 1)
+SQL
+	is(ask($node, 'one', 'before detaching'), 'ALLOW', 'the gate answers');
+	my $detach = background($node, 'one', <<"SQL", user => $superuser);
+BEGIN;
+SET LOCAL claiim.allow_drop_chron = on;
+ALTER TABLE claiim.chron DETACH PARTITION $partition;
+SELECT 'detached';
+DO \$\$BEGIN FOR i IN 1 .. 200 LOOP PERFORM pg_sleep(0.01); EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE relation = '$partition'::regclass AND NOT granted); END LOOP; END\$\$;
+COMMIT;
+SQL
+	wait_until(sub { slurp_file($detach->{out}) =~ /detached/ }, 'the partition is being detached');
+	isnt(ask($node, 'one', 'detached'), 'ALLOW', 'a partition that is detached under the writer takes no record that is answered');
+	wait_for_all($detach);
+	is($node->safe_psql('one', "SELECT count(*) FROM $partition WHERE target = 'detached'"), 0, '... nor any');
+	$node->safe_psql('one', "ALTER TABLE claiim.chron ATTACH PARTITION $partition $bounds");
+	wait_until(sub { ask($node, 'one', 'attached') eq 'ALLOW' }, '... the gate opens when it is attached again');
+	chron_is_sound($node, 'one', 'attached again');
+}
+
 # No place for a worker: nothing is decided, but the kill switch works.
 {
 	$node->append_conf('postgresql.conf', 'max_worker_processes = 0');
