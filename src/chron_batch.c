@@ -33,6 +33,7 @@
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "text.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
@@ -691,8 +692,9 @@ fail(ChronRequest **requests, int n, const ErrorData *error)
 	for (int i = 0; i < n; i++)
 	{
 		requests[i]->sqlstate = error->sqlerrcode;
-		strlcpy(requests[i]->message, error->message,
-				sizeof(requests[i]->message));
+		requests[i]->message[0] = '\0';
+		text_append(requests[i]->message, sizeof(requests[i]->message),
+					error->message);
 		states[i] = REQUEST_FAILED;
 	}
 	stats_batch(&my_db->stats, n, requests, states, 0, 0);

@@ -23,6 +23,7 @@
 #include "storage/latch.h"
 #include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
+#include "text.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -79,7 +80,8 @@ static void
 leave_error(const char *message)
 {
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	strlcpy(my_db->writer_error, message, sizeof(my_db->writer_error));
+	my_db->writer_error[0] = '\0';
+	text_append(my_db->writer_error, sizeof(my_db->writer_error), message);
 	LWLockRelease(claiim_shared->lock);
 }
 

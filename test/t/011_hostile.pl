@@ -208,6 +208,34 @@ SQL
 	chron_is_sound($node, 'one', 'logged again');
 }
 
+# An error of the writer's that is longer than there is room for, in characters of
+# two bytes
+{
+	$node->safe_psql('one', <<'SQL');
+CREATE TABLE two.failing ();
+CREATE FUNCTION two.fail(target text, act text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF (target = 'long error' OR act = 'writer.start') AND to_regclass('two.failing') IS NULL THEN
+		RAISE EXCEPTION '%', repeat(chr(233), 300);
+	END IF;
+	RETURN 1;
+END
+$$;
+CREATE INDEX failing ON claiim.chron (two.fail(target, act));
+DROP TABLE two.failing;
+SQL
+	my $long = qr/(?:\xc3\xa9){125,127}\.\.\./;
+	my (undef, undef, $err) = $node->psql('one', "SELECT FROM claiim_check('x', 'a', 'long error')", extra_params => $verbose);
+	like($err, qr/DETAIL:  $long/, 'an error that is too long is cut between characters');
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	(undef, undef, $err) = $node->psql('one', "SET claiim.queue_timeout = '1500ms'; SELECT FROM claiim_check('x', 'a', 'b')", extra_params => $verbose);
+	like($err, qr/DETAIL:  The last start failed: $long/, '... also that of a start');
+	like($node->safe_psql('one', "SELECT convert_to(writer_error, 'UTF8') FROM claiim.pg_stat_claiim"), qr/^\\x(?:c3a9){125,127}2e2e2e$/, '... where it is shown');
+	$node->safe_psql('one', 'DROP INDEX claiim.failing');
+	wait_until(sub { ask($node, 'one', 'short again') eq 'ALLOW' }, 'the gate opens when it is gone');
+	chron_is_sound($node, 'one', 'after long errors');
+}
+
 # A partition that somebody made by hand: rightly named, wrongly bounded
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE bounds');
@@ -215,15 +243,11 @@ SQL
 	my $name = $node->safe_psql('bounds', q{SELECT to_char(now() AT TIME ZONE 'UTC', '"claiim.chron_y"YYYY"m"MM')});
 	$node->safe_psql('bounds', "CREATE TABLE $name PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO ('1999-02-01Z')");
 	my ($out, $err);
-	# To be taken out when chron_store.c's check_bounds no longer crashes the
-	# writer: its ResultRelInfo names a range table entry that is not there.
-	my $is_up = sub { wait_until(sub { $node->psql('postgres', 'SELECT 1') == 0 }, 'the server is up') };
 	$node->psql('bounds', "SET claiim.queue_timeout = '1500ms'; SELECT outcome FROM claiim_check('x', 'a', 'b')",
 		stdout => \$out, stderr => \$err, extra_params => $verbose);
 	is($out . error_of($err), "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", 'a partition with the wrong bounds: no answer');
 	(my $table = $name) =~ s/claiim\.//;
 	like($err, qr/DETAIL:  The last start failed: new row for relation "$table" violates partition constraint\./, '... which says so');
-	$is_up->();
 	is($node->safe_psql('bounds', "SELECT count(*) FROM $name"), 0, '... and nothing in it');
 	$node->safe_psql('bounds', "SET claiim.allow_drop_chron = on; DROP TABLE $name");
 	wait_until(sub { ask($node, 'bounds', 'x', user => $superuser) eq 'DENY' }, 'the gate opens when it is gone');
@@ -237,7 +261,6 @@ CREATE TABLE $name PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO 
 COMMIT;
 SQL
 	is(ask($node, 'bounds', 'x', user => $superuser), '23514: no answer: the decision could not be recorded', 'put in the place of the right one: no answer');
-	$is_up->();
 	is($node->safe_psql('bounds', "SELECT count(*) FROM $name"), 0, '... and nothing in it');
 	$node->safe_psql('bounds', "SET claiim.allow_drop_chron = on; DROP TABLE $name; ALTER TABLE claiim.renamed RENAME TO $table");
 	wait_until(sub { ask($node, 'bounds', 'x', user => $superuser) eq 'DENY' }, 'the gate opens when the right one is back');
