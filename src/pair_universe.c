@@ -24,6 +24,9 @@
 
 #include "policy_private.h"
 
+/* To find out what two pairs have in common, in steps of a walk. */
+#define COMMON_STEPS	32
+
 bool
 universe_init(PairUniverse *universe, Arena *arena)
 {
@@ -153,6 +156,7 @@ add_common(PairUniverse *universe, const PatternPair *a, const PatternPair *b)
 	PatternPair both = {actions, targets};
 	SplitPair	split;
 
+	universe->comparisons += COMMON_STEPS;
 	if (!pattern_intersect(a->action, b->action, ':', actions) ||
 		!pattern_intersect(a->target, b->target, '/', targets))
 		return;

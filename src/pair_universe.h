@@ -39,7 +39,7 @@ typedef struct PairUniverse
 	int			capacity;
 	UniversePair *pairs;
 	IntList		found;			/* by the last walk */
-	uint64_t	comparisons;
+	uint64_t	comparisons;	/* what was done beside walking, in steps */
 	bool		failed;			/* out of memory, or over a limit */
 } PairUniverse;
 

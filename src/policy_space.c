@@ -169,7 +169,7 @@ exclude_denied(Space *space)
 	PairTrie   *trie = universe->trie;
 	int			i;
 
-	for (i = 0; i < space->ndenied; i++)
+	for (i = 0; i < space->ndenied && !universe_failed(universe); i++)
 	{
 		Denied	   *denied = &space->denied[i];
 		SplitPair	split;
@@ -185,7 +185,7 @@ exclude_denied(Space *space)
 		else
 			denied->covered = true;
 	}
-	for (i = 0; i < space->ndenied; i++)
+	for (i = 0; i < space->ndenied && !universe_failed(universe); i++)
 	{
 		Denied	   *denied = &space->denied[i];
 		SplitPair	split;

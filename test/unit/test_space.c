@@ -546,6 +546,33 @@ big_source(const char *allow, const char *deny, int n)
 	return source;
 }
 
+/*
+ * Eleven patterns, each with one segment that it names, have two thousand
+ * things in common; each of the names on n targets has all of those with them.
+ */
+static char *
+crossing_source(int n)
+{
+	size_t		size = 2000 + 80 * (size_t) n;
+	char	   *source = arena_alloc(arena, size);
+	size_t		used = snprintf(source, size, S "allow:\n");
+	int			i;
+	int			j;
+
+	for (i = 0; i < 11; i++)
+	{
+		used += snprintf(source + used, size - used, "  - '");
+		for (j = 0; j < 11; j++)
+			used += snprintf(source + used, size - used, "%s%s",
+							 j > 0 ? ":" : "", j == i ? "a" : "*");
+		used += snprintf(source + used, size - used, "'\n");
+	}
+	for (i = 0; i < n; i++)
+		used += snprintf(source + used, size - used,
+						 "  - {action: 'a:a:a:a:a:a:a:a:a:a:a', target: x%d}\n", i);
+	return source;
+}
+
 static void
 test_limits(void)
 {
@@ -568,6 +595,12 @@ test_limits(void)
 		   big_source("  - '*:y%d'\n", NULL, 1000) + strlen(S), NULL);
 	ok(!policy_space(arena, &side.input, NULL, &space),
 	   "and so are a thousand entries, each of which a thousand others narrow");
+	govern(&side, ANY, crossing_source(100), NULL, NULL);
+	ok(policy_space(arena, &side.input, NULL, &space) && space.nlines == 11,
+	   "a hundred names that two thousand patterns match are found to add nothing");
+	govern(&side, ANY, crossing_source(1800), NULL, NULL);
+	ok(!policy_space(arena, &side.input, NULL, &space),
+	   "for eighteen hundred that would take too long");
 }
 
 static void
