@@ -164,7 +164,7 @@ COMMENT ON FUNCTION claiim.prune_contexts(text) IS
 'Removes the contexts of decisions of an organization and of those below it that are older than each of them keeps them, but none that is under a legal hold; returns how many. The decisions stay, and verify. Errors: 42501 without the admin capability there; 55000 if nobody has said how long they are kept; 22004.';
 
 CREATE FUNCTION claiim._context_record(chron_id text, OUT seq bigint, OUT org text,
-									   OUT digest bytea)
+									   OUT digest bytea, OUT what text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -173,14 +173,16 @@ DECLARE
 BEGIN
 	PERFORM claiim._check_text('chron_id', chron_id, 128);
 	k := claiim._chron_key(chron_id);
-	SELECT c.seq, coalesce(c.org, claiim._founding_org()), c.context_digest
-	INTO seq, org, digest
+	SELECT c.seq, coalesce(c.org, claiim._founding_org()), c.context_digest,
+		CASE c.kind WHEN 'decision' THEN 'decision' ELSE 'completion' END
+	INTO seq, org, digest, what
 	FROM claiim.chron c
-	WHERE c.seq = k.seq AND c.at = k.at AND c.kind = 'decision';
+	WHERE c.seq = k.seq AND c.at = k.at
+		AND (c.kind = 'decision' OR c.act = 'action.complete');
 END
 $$;
 COMMENT ON FUNCTION claiim._context_record(text) IS
-'The decision with this identifier: its number, the organization that rules over its context, and the context''s digest; all NULL if there is none. Errors: 22023 if it is no identifier; 22004.';
+'The decision, or the completion, with this identifier: its number, the organization that rules over its context, the context''s digest, and which of the two it is; all NULL if there is none. Errors: 22023 if it is no identifier; 22004.';
 
 CREATE FUNCTION claiim.erase_context(chron_id text, reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -200,7 +202,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.erase_context(text, text) IS
-'Proposes to remove the context of one decision, whatever its age. The decision stays, and verifies. Returns the change. Errors: 42501, the same for a decision that does not exist and for another organization''s; 55000 if it has no context, or is under a legal hold; 22023, 22004.';
+'Proposes to remove the context of one decision, or the detail of one completion (claiim_complete), whatever its age. The record stays, and verifies. Returns the change. Errors: 42501, the same for a record that does not exist and for another organization''s; 55000 if it has no context, or is under a legal hold; 22023, 22004.';
 
 CREATE FUNCTION claiim._context_erase(c claiim.changes, actor text, apply boolean,
 									  OUT base jsonb, OUT summary text)
@@ -219,16 +221,16 @@ BEGIN
 		FOR SHARE;
 	END IF;
 	IF NOT EXISTS (SELECT FROM claiim.contexts x WHERE x.seq = d.seq) THEN
-		RAISE EXCEPTION 'decision "%" has no context', c.subject
+		RAISE EXCEPTION '% "%" has no context', d.what, c.subject
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
 	IF claiim._is_held(c.org) THEN
-		RAISE EXCEPTION 'the context of decision "%" is under a legal hold', c.subject
+		RAISE EXCEPTION 'the context of % "%" is under a legal hold', d.what, c.subject
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				  HINT = 'Two humans release it: claiim.release_hold().';
 	END IF;
 	base := jsonb_build_object('context_digest', encode(d.digest, 'hex'));
-	summary := format('erase the context of decision %L for good: %L', c.subject,
+	summary := format('erase the context of %s %L for good: %L', d.what, c.subject,
 					  c.payload ->> 'reason');
 	IF NOT apply THEN
 		RETURN;
@@ -240,7 +242,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim._context_erase(claiim.changes, text, boolean) IS
-'Kind context.erase: the context of a decision is gone. Errors: 55000 if it has none, or is under a legal hold; 22004, 22023 for the reason.';
+'Kind context.erase: the context of a decision, or of a completion, is gone. Errors: 55000 if it has none, or is under a legal hold; 22004, 22023 for the reason.';
 
 /* Legal hold */
 

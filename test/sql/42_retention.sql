@@ -38,6 +38,23 @@ SET SESSION AUTHORIZATION regress_bob;
 SELECT claiim.approve(:'erase_change');
 RESET SESSION AUTHORIZATION;
 SELECT * FROM two.contexts;
+-- what became of an action can say as much as what was asked
+SELECT two.people($$bind_policy('keep-bot', 'no-prod-v1')$$);
+SET SESSION AUTHORIZATION regress_keep;
+SELECT chron_id AS done FROM claiim_check('keep-bot', 'deploy:staging', 'keep/done') \gset
+SELECT claiim_complete(:'done', 'failed', '{"for": "Jane Roe"}') AS completion \gset
+SELECT claiim_complete(chron_id, 'succeeded') AS bare FROM claiim_check('keep-bot', 'deploy:staging', 'keep/bare') \gset
+RESET SESSION AUTHORIZATION;
+SET SESSION AUTHORIZATION regress_ann;
+SELECT replace(two.error(format('SELECT claiim.erase_context(%L, ''x'')', :'bare')), :'bare', '?');
+SELECT claiim.erase_context(:'completion', 'asked for by Jane Roe') AS erase_change \gset
+SET SESSION AUTHORIZATION regress_bob;
+SELECT replace(summary, :'completion', 'chr_...'), org FROM claiim.pending_changes WHERE change = :'erase_change';
+SELECT claiim.approve(:'erase_change');
+RESET SESSION AUTHORIZATION;
+SELECT act, context_digest IS NOT NULL AS has_digest, claiim.chron_id(seq, at) = :'completion' AS that_one,
+    EXISTS (SELECT FROM claiim.contexts x WHERE x.seq = c.seq) AS has_context
+FROM claiim.chron c WHERE org = 'acme/keep' AND act = 'action.complete' ORDER BY seq;
 -- one of an unknown agent is the founding organization's
 SET SESSION AUTHORIZATION regress_ann;
 SELECT claiim.erase_context(:'none1', 'a stranger''s') AS erase_change \gset
