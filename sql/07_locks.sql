@@ -143,3 +143,45 @@ END
 $$;
 COMMENT ON FUNCTION claiim._seize_human(text) IS
 'A human''s row, locked, whoever holds it. The human''s existence has been checked (claiim._human_org). Errors: those of claiim._clear_way.';
+
+CREATE FUNCTION claiim._seize_token(token text) RETURNS claiim.tokens
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	t claiim.tokens;
+BEGIN
+	LOOP
+		SELECT x.* INTO t FROM claiim.tokens x
+		WHERE x.token = _seize_token.token
+		FOR NO KEY UPDATE SKIP LOCKED;
+		EXIT WHEN FOUND;
+		PERFORM claiim._clear_way('claiim.tokens', x.ctid) FROM claiim.tokens x
+		WHERE x.token = _seize_token.token;
+	END LOOP;
+	RETURN t;
+END
+$$;
+COMMENT ON FUNCTION claiim._seize_token(text) IS
+'A token''s row, locked, whoever holds it. Its existence has been checked (claiim._token_of). Errors: those of claiim._clear_way.';
+
+CREATE FUNCTION claiim._seize_review(review text) RETURNS claiim.reviews
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r claiim.reviews;
+BEGIN
+	LOOP
+		SELECT x.* INTO r FROM claiim.reviews x
+		WHERE x.review = _seize_review.review
+		FOR NO KEY UPDATE SKIP LOCKED;
+		EXIT WHEN FOUND;
+		PERFORM claiim._clear_way('claiim.reviews', x.ctid) FROM claiim.reviews x
+		WHERE x.review = _seize_review.review;
+	END LOOP;
+	RETURN r;
+END
+$$;
+COMMENT ON FUNCTION claiim._seize_review(text) IS
+'A review''s row, locked, whoever holds it. Its existence has been checked. Errors: those of claiim._clear_way.';

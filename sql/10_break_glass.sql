@@ -207,8 +207,7 @@ BEGIN
 	PERFORM claiim._check_text('review', review, 128);
 	SELECT x.* INTO r FROM claiim.reviews x
 	WHERE x.review = close_review.review
-		AND (x.broken_by = me OR claiim._may(me, 'approver', x.org))
-	FOR NO KEY UPDATE;
+		AND (x.broken_by = me OR claiim._may(me, 'approver', x.org));
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no review "%" that human "%" can close', review, me
 			USING ERRCODE = 'insufficient_privilege',
@@ -221,17 +220,25 @@ BEGIN
 				  HINT = format('A second human with the approver capability in organization "%s" must close it.', r.org);
 	END IF;
 	PERFORM claiim._require(me, 'approver', r.org);
-	IF r.verdict IS NOT NULL THEN
-		RAISE EXCEPTION 'review % is closed: it was found %', r.review, r.verdict
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				  DETAIL = format('Human "%s" closed it at %s: %s', r.closed_by, r.closed_at, r.note);
-	END IF;
 	IF verdict IS NULL OR verdict NOT IN ('justified', 'unjustified') THEN
 		RAISE EXCEPTION '% is not a verdict', coalesce('"' || verdict || '"', 'null')
 			USING ERRCODE = 'invalid_parameter_value',
 				  HINT = 'Expected one of: justified, unjustified.';
 	END IF;
 	PERFORM claiim._check_text('note', note, 1000);
+	/* What suspends does not wait for anybody. */
+	IF verdict = 'unjustified' THEN
+		r := claiim._seize_review(review);
+	ELSE
+		SELECT x.* INTO STRICT r FROM claiim.reviews x
+		WHERE x.review = close_review.review
+		FOR NO KEY UPDATE;
+	END IF;
+	IF r.verdict IS NOT NULL THEN
+		RAISE EXCEPTION 'review % is closed: it was found %', r.review, r.verdict
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  DETAIL = format('Human "%s" closed it at %s: %s', r.closed_by, r.closed_at, r.note);
+	END IF;
 	SELECT x.* INTO STRICT c FROM claiim.changes x WHERE x.change = r.change;
 
 	PERFORM claiim._act('break_glass.review', me, r.org, c.subject, c.change,

@@ -199,6 +199,27 @@ $$;
 COMMENT ON FUNCTION claiim._session_of(text) IS
 'A session of an organization where the human who is logged in is admin or approver. Errors: 42501, the same for one that does not exist and for another organization''s; 22004, 22023.';
 
+CREATE FUNCTION claiim._seize_session(session text) RETURNS claiim.sessions
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	s claiim.sessions;
+BEGIN
+	LOOP
+		SELECT x.* INTO s FROM claiim.sessions x
+		WHERE x.session = _seize_session.session
+		FOR NO KEY UPDATE SKIP LOCKED;
+		EXIT WHEN FOUND;
+		PERFORM claiim._clear_way('claiim.sessions', x.ctid) FROM claiim.sessions x
+		WHERE x.session = _seize_session.session;
+	END LOOP;
+	RETURN s;
+END
+$$;
+COMMENT ON FUNCTION claiim._seize_session(text) IS
+'A session''s row, locked, whoever holds it (see 07_locks.sql). Its existence has been checked (claiim._session_of). Errors: those of claiim._clear_way.';
+
 CREATE FUNCTION claiim._end_session(session text, present text, ended text, act text,
 									reason text)
 RETURNS void
@@ -213,9 +234,14 @@ BEGIN
 		PERFORM claiim._require(me, 'approver', s.org);	/* lost it meanwhile */
 	END IF;
 	PERFORM claiim._check_text('reason', reason, 1000);
-	SELECT x.* INTO STRICT s FROM claiim.sessions x
-	WHERE x.session = _end_session.session
-	FOR NO KEY UPDATE;
+	/* One that is open is ended at once; what only waits can wait. */
+	IF s.status = 'granted' AND present = 'granted' THEN
+		s := claiim._seize_session(session);
+	ELSE
+		SELECT x.* INTO STRICT s FROM claiim.sessions x
+		WHERE x.session = _end_session.session
+		FOR NO KEY UPDATE;
+	END IF;
 	IF s.status <> present OR clock_timestamp() >= s.valid_until
 		OR claiim._session_state(s, NULL, clock_timestamp()) = 'lapsed' THEN
 		RAISE EXCEPTION 'session % cannot be %', s.session, ended

@@ -137,7 +137,7 @@ COMMENT ON FUNCTION claiim.issue_token(text, interval, text, cidr[]) IS
 
 /* Rotating and revoking */
 
-CREATE FUNCTION claiim._lock_token(actor text, token_id text) RETURNS claiim.tokens
+CREATE FUNCTION claiim._token_of(actor text, token_id text) RETURNS claiim.tokens
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -147,8 +147,7 @@ BEGIN
 	PERFORM claiim._check_text('token identifier', token_id, 128);
 	SELECT x.* INTO t FROM claiim.tokens x
 		JOIN claiim.agents a ON a.agent = x.agent
-	WHERE x.token = _lock_token.token_id AND claiim._may(actor, 'admin', a.org)
-	FOR UPDATE OF x;
+	WHERE x.token = _token_of.token_id AND claiim._may(actor, 'admin', a.org);
 	IF NOT FOUND THEN
 		/* Does not repeat what was passed: it may be the token itself. */
 		RAISE EXCEPTION 'there is no such token that human "%" administers', actor
@@ -159,8 +158,8 @@ BEGIN
 	RETURN t;
 END
 $$;
-COMMENT ON FUNCTION claiim._lock_token(text, text) IS
-'A token of an agent that a human administers, locked. Errors: 42501, the same for a token that does not exist and for another organization''s; 22004, 22023.';
+COMMENT ON FUNCTION claiim._token_of(text, text) IS
+'A token of an agent that a human administers, not locked. Errors: 42501, the same for a token that does not exist and for another organization''s; 22004, 22023.';
 
 CREATE FUNCTION claiim._rotate_token(old_token text, overlap interval, valid_for interval,
 									 OUT token_id text, OUT token text,
@@ -170,14 +169,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	me text := claiim._actor();
-	old claiim.tokens := claiim._lock_token(me, old_token);
+	old claiim.tokens := claiim._token_of(me, old_token);
 	a claiim.agents := claiim._agent_for(old.agent, false);
 	successor claiim.tokens;
-	moment timestamptz := clock_timestamp();
+	moment timestamptz;
 	ends_at timestamptz;
 BEGIN
 	PERFORM claiim._check_not_retired(a);
 
+	SELECT x.* INTO STRICT old FROM claiim.tokens x
+	WHERE x.token = old.token
+	FOR NO KEY UPDATE;
+	moment := clock_timestamp();
 	IF old.revoked_at IS NOT NULL THEN
 		RAISE EXCEPTION 'token % is revoked', old.token
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -245,9 +248,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	me text := claiim._actor();
-	t claiim.tokens := claiim._lock_token(me, token_id);
+	t claiim.tokens := claiim._token_of(me, token_id);
 BEGIN
 	PERFORM claiim._check_text('reason', reason, 1000);
+	t := claiim._seize_token(t.token);
 	IF t.revoked_at IS NOT NULL THEN
 		RAISE EXCEPTION 'token % is already revoked', t.token
 			USING ERRCODE = 'object_not_in_prerequisite_state';

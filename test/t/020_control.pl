@@ -320,6 +320,42 @@ is((as('bob', "SET lock_timeout = '500ms'; SELECT claiim.approve('$again')"))[1]
 like(goes_on($sits, 'COMMIT;'), qr/ready/, '... is bound');
 is((as('bob', "SELECT claiim.approve('$again')"))[1], '42710', '... once');
 
+# So are a token and a session, and what the glass was broken for.
+my ($token) = as('ann', "SELECT token_id FROM claiim.issue_token('deploy-bot')");
+for my $holding ('rotate_token(%s)', "revoke_token(%s, 'not now')")
+{
+	$sits = session('dan', sprintf("BEGIN; SELECT count(*) FROM claiim.$holding; $insist", "'$token'"));
+	($out, $code, $err) = as('ann', "SELECT claiim.revoke_token('$token', NULL)");
+	is("$code " . is_there($sits), '22004 1', 'who revokes a token without a reason ends nobody\'s session');
+	($out, $code, $err) = as('ann', "SELECT claiim.revoke_token('$token', 'leaked')");
+	is($code, '', 'a token that somebody holds (' . ($holding =~ /(\w+)/)[0] . ') is revoked') || diag($err);
+	like($err, qr/WARNING:.*ending the session of role "dan"/, '... and it is said whose session that ends');
+	is($node->safe_psql('one', "SELECT revoked_by FROM claiim.tokens WHERE token = '$token'"), 'ann', '... at once');
+	goes_on($sits, 'COMMIT;');
+	($token) = as('ann', "SELECT token_id FROM claiim.issue_token('deploy-bot')");
+}
+$sits = session('dan', "BEGIN; SELECT claiim.revoke_token('$token', 'not now'); $insist");
+$node->safe_psql('one', q{CREATE ROLE zoe LOGIN; SELECT two.people($$register_org('far', NULL, 'ann', 'bob')$$); SELECT two.people($$register_human('zoe', 'zoe', NULL, 'far', '{admin}')$$)});
+is((as('zoe', "SELECT claiim.revoke_token('$token', 'x')"))[1] . ' ' . is_there($sits), '42501 1', 'who does not administer the agent ends nobody\'s');
+goes_on($sits, 'ROLLBACK;');
+
+my $opened = $node->safe_psql('one', q{SELECT two.people($$propose_session('deploy-bot', '{deploy:*}', '{**}', 'work')$$)});
+my ($session) = $node->safe_psql('one', "SELECT session FROM claiim.sessions WHERE change = '$opened'");
+$sits = session('cat', "BEGIN; SELECT claiim.revoke_session('$session', 'not now'); $insist");
+is((as('ann', "SELECT claiim.revoke_session('$session', 'now')"))[1], '', 'a session that somebody holds is revoked');
+is($node->safe_psql('one', "SELECT status || ' by ' || decided_by FROM claiim.sessions WHERE session = '$session'"), 'revoked by ann', '... at once');
+goes_on($sits, 'COMMIT;');
+is((as('dan', "SELECT claiim.revoke_session('$session', 'too')"))[1], '55000', '... once');
+
+($change) = as('ann', "SELECT claiim.set_skills('deploy-bot', '{deploy,glass}')");
+($review) = as('ann', "SELECT claiim.break_glass('$change', 'a fire')");
+$sits = session('cat', "BEGIN; SELECT claiim.close_review('$review', 'justified', 'not yet'); $insist");
+is((as('bob', "SELECT claiim.close_review('$review', 'unjustified', 'there was no fire')"))[1], '', 'what is found unjustified waits for nobody who finds it justified');
+is($node->safe_psql('one', "SELECT status FROM claiim.agents WHERE agent = 'deploy-bot'"), 'suspended', '... and is suspended at once');
+goes_on($sits, 'COMMIT;');
+is($node->safe_psql('one', "SELECT closed_by FROM claiim.reviews WHERE review = '$review'"), 'bob', '... for good');
+resumed();
+
 # Who is about to finish is given the time.
 $change = propose();
 $sits = session('cat', "BEGIN; SELECT claiim.approve('$change');");
