@@ -94,7 +94,9 @@ BEGIN
 	PERFORM claiim._check_text('change', change, 128);
 	SELECT x.* INTO c FROM claiim.changes x
 	WHERE x.change = _pending_change.change
-		AND (x.proposed_by = me OR claiim._may(me, 'approver', x.org))
+		AND (x.proposed_by = me
+			 OR claiim._may(me, 'approver', x.org)
+			 OR claiim._may(me, 'approver', claiim._consenting_org(x)))
 	FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no change "%" that human "%" can %', change, me, verb
@@ -126,6 +128,19 @@ END
 $$;
 COMMENT ON FUNCTION claiim._pending_change(text, text) IS
 'A change that is pending, locked, and either the own proposal of the human who is logged in or one of an organization where that human is approver. verb: what the human wants to do, for the error: approve, reject, withdraw or break the glass for. Errors: 42501, the same for a change that does not exist and for another organization''s; 55000 if it is no longer pending; 22004, 22023.';
+
+CREATE FUNCTION claiim._require_approver(human text, c claiim.changes) RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT claiim._holds(human, 'approver', claiim._consenting_org(c)) THEN
+		PERFORM claiim._require(human, 'approver', c.org);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION claiim._require_approver(text, claiim.changes) IS
+'Returns if an active human approves changes in the organization that decides, or in the one that must consent. Errors: 42501.';
 
 CREATE FUNCTION claiim._check_applicable(c claiim.changes) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -168,7 +183,7 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege',
 				  HINT = format('A second human with the approver capability in organization "%s" must approve it.', c.org);
 	END IF;
-	PERFORM claiim._require(me, 'approver', c.org);
+	PERFORM claiim._require_approver(me, c);
 	PERFORM claiim._check_applicable(c);
 	PERFORM claiim._act('change.approve', me, c.org, c.subject, c.change,
 		jsonb_build_object(
@@ -190,7 +205,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.approve(text) IS
-'Approves a change that another human proposed. With the last approval that it needs (claiim.pending_changes shows how many) it takes effect, at once, or not at all, and then that approval counts for nothing either. Returns applied, or pending while more are needed. Call it by a statement of its own: SELECT claiim.approve(''chg_...''). Errors: 42501 for its proposer, for whoever lacks the approver capability in its organization, or has approved it before, for an agent''s anchor who would be the only one to approve what widens it, and for a call from a function or a view; 55000 if it is no longer pending, has expired, if its proposer is no longer an active admin there, or if what it was based on has changed; XX001 if it is not what was proposed; whatever its kind objects to.';
+'Approves a change that another human proposed. With the last approval that it needs (claiim.pending_changes shows how many) it takes effect, at once, or not at all, and then that approval counts for nothing either. Returns applied, or pending while more are needed. Call it by a statement of its own: SELECT claiim.approve(''chg_...''). Errors: 42501 for its proposer, for whoever lacks the approver capability in its organization, or has approved it before, for an agent''s anchor who would be the only one to approve what widens it, for one too many of those who grant a capability in another organization while none of that one''s has approved, and for a call from a function or a view; 55000 if it is no longer pending, has expired, if its proposer is no longer an active admin there, or if what it was based on has changed; XX001 if it is not what was proposed; whatever its kind objects to.';
 
 CREATE FUNCTION claiim.reject(change text, reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -205,7 +220,7 @@ BEGIN
 			USING ERRCODE = 'insufficient_privilege',
 				  HINT = 'Withdraw it: claiim.withdraw().';
 	END IF;
-	PERFORM claiim._require(me, 'approver', c.org);
+	PERFORM claiim._require_approver(me, c);
 	PERFORM claiim._check_text('reason', reason, 1000);
 	PERFORM claiim._act('change.reject', me, c.org, c.subject, c.change,
 		jsonb_build_object(

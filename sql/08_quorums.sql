@@ -63,17 +63,48 @@ $$;
 COMMENT ON FUNCTION claiim._quorum(text, text) IS
 'How many approvals a kind of change takes in an organization today: what the nearest organization says of that kind, from it upwards; else what the nearest says of all kinds (*); else one.';
 
+CREATE FUNCTION claiim._consenting_org(c claiim.changes) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT t.org
+	FROM (SELECT c.payload ->> 'org') AS t (org)
+	WHERE c.kind = 'capability.grant'
+		AND NOT claiim._covers(c.org, t.org)
+		AND EXISTS (
+			SELECT
+			FROM claiim.memberships m
+				JOIN claiim.humans h ON h.human = m.human
+			WHERE m.capability = 'approver' AND h.status = 'active'
+				AND m.human <> c.proposed_by
+				AND claiim._covers(m.org, t.org));
+$$;
+COMMENT ON FUNCTION claiim._consenting_org(claiim.changes) IS
+'The organization in which a change grants a capability, if it is neither the one that decides nor below it, and has approvers of its own: one of them has to approve as well, or the founding organization could let its people into any. NULL for all other changes.';
+
+CREATE FUNCTION claiim._sees_change(c claiim.changes) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.org = ANY (v.orgs)
+		OR (c.kind = 'capability.grant' AND c.payload ->> 'org' = ANY (v.orgs)
+			AND NOT claiim._covers(c.org, c.payload ->> 'org'))
+	FROM claiim._visible_orgs('{admin,approver,auditor}') AS v (orgs);
+$$;
+COMMENT ON FUNCTION claiim._sees_change(claiim.changes) IS
+'Whether the human who is logged in sees a change: that of a visible organization, or one that grants a capability in it from outside. As the table''s row security.';
+
 CREATE FUNCTION claiim._needed(c claiim.changes) RETURNS integer
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT greatest(
 		c.quorum,
-		claiim._quorum(c.org, c.kind),
+		claiim._quorum(c.org, c.kind) + (claiim._consenting_org(c) IS NOT NULL)::integer,
 		CASE c.kind WHEN 'quorum.set' THEN claiim._quorum(c.org, c.subject) END);
 $$;
 COMMENT ON FUNCTION claiim._needed(claiim.changes) IS
-'How many approvals a change needs: as many as when it was proposed, or as now, whichever is more; and a quorum is changed by no fewer than it asks for itself.';
+'How many approvals a change needs: as many as when it was proposed, or as now, whichever is more; one more where another organization has to consent; and a quorum is changed by no fewer than it asks for itself.';
 
 CREATE FUNCTION claiim._approvers(c claiim.changes) RETURNS text[]
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -83,7 +114,8 @@ AS $$
 	FROM claiim.approvals a
 	WHERE a.change = c.change
 		AND a.human <> c.proposed_by
-		AND claiim._may(a.human, 'approver', c.org);
+		AND (claiim._may(a.human, 'approver', c.org)
+			 OR claiim._may(a.human, 'approver', claiim._consenting_org(c)));
 $$;
 COMMENT ON FUNCTION claiim._approvers(claiim.changes) IS
 'Who has approved a change, of those whose approval counts now. Locks nothing.';
@@ -128,9 +160,12 @@ AS $$
 DECLARE
 	approvers text[];
 	anchor text := claiim._widened_anchor(c);
+	host text := claiim._consenting_org(c);
+	missing text;
 BEGIN
 	/* Who counts now counts until this transaction ends. */
-	PERFORM claiim._holds(a.human, 'approver', c.org)
+	PERFORM claiim._holds(a.human, 'approver', c.org),
+		claiim._holds(a.human, 'approver', host)
 	FROM (SELECT x.human FROM claiim.approvals x
 		  WHERE x.change = c.change
 		  ORDER BY x.human) AS a;
@@ -144,11 +179,22 @@ BEGIN
 				  DETAIL = format('It may let an agent do more for which human "%s" is accountable.', anchor),
 				  HINT = format('Another human with the approver capability in organization "%s" must approve it.', c.org);
 	END IF;
+	SELECT o.org INTO missing
+	FROM (VALUES (c.org, claiim._needed(c) - 1), (host, 1)) AS o (org, needed)
+	WHERE host IS NOT NULL
+		AND (SELECT count(*) FROM unnest(approvers) AS a (human)
+			 WHERE claiim._may(a.human, 'approver', o.org)) < o.needed;
+	IF FOUND THEN
+		RAISE EXCEPTION 'change % needs an approval from organization "%"', c.change, missing
+			USING ERRCODE = 'insufficient_privilege',
+				  DETAIL = format('It grants a capability in organization "%s", and organization "%s" decides about the human.', host, c.org),
+				  HINT = format('A human with the approver capability in organization "%s" must approve it.', missing);
+	END IF;
 	RETURN true;
 END
 $$;
 COMMENT ON FUNCTION claiim._is_approved(claiim.changes) IS
-'Whether a change has all the approvals that it needs. Errors: 42501 if it has them from nobody but the anchor of the agent that it widens.';
+'Whether a change has all the approvals that it needs. Errors: 42501 if it has them from nobody but the anchor of the agent that it widens, or from only one of two organizations that both have to approve.';
 
 CREATE FUNCTION claiim._tally(change text, OUT approvals integer, OUT needed integer,
 							  OUT approved_by text[])
@@ -158,7 +204,7 @@ AS $$
 	SELECT cardinality(a.humans), claiim._needed(c), a.humans
 	FROM claiim.changes c, claiim._approvers(c) AS a (humans)
 	WHERE c.change = _tally.change
-		AND c.org = ANY (claiim._visible_orgs('{admin,approver,auditor}'));
+		AND claiim._sees_change(c);
 $$;
 COMMENT ON FUNCTION claiim._tally(text) IS
 'How many approvals a change has, how many it needs, and whose it has, for those who see the change.';

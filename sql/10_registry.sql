@@ -147,7 +147,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.grant_capability(text, text, text) IS
-'Proposes that a human holds a capability (admin, approver, auditor, member) in an organization and below. Decided by that organization for its own: those at home in it, above or below it, or members of it; for others by the nearest organization above it and their home, or by the founding one. Returns the change. Errors: 42501 without the admin capability in the organization that decides, the same for a human who does not exist and for another organization''s; 42704 unless the human is active; 42710 if held already; 22023, 22004.';
+'Proposes that a human holds a capability (admin, approver, auditor, member) in an organization and below. Decided by that organization for its own: those at home in it, above or below it, or members of it; for others by the nearest organization above it and their home, or by the founding one; where that one does not lie above it, one of its own approvers has to approve as well. Returns the change. Errors: 42501 without the admin capability in the organization that decides, the same for a human who does not exist and for another organization''s; 42704 unless the human is active; 42710 if held already; 22023, 22004.';
 
 CREATE FUNCTION claiim.revoke_capability(human text, org text, capability text)
 RETURNS text

@@ -177,7 +177,7 @@ BEGIN
 	PERFORM claiim._check_text('change', change, 128);
 	SELECT x.* INTO c FROM claiim.changes x
 	WHERE x.change = change_diff.change
-		AND x.org = ANY (claiim._visible_orgs('{admin,approver,auditor}'));
+		AND claiim._sees_change(x);
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no change "%" that you can see', change
 			USING ERRCODE = 'insufficient_privilege',
@@ -248,7 +248,7 @@ DECLARE
 BEGIN
 	SELECT x.* INTO c FROM claiim.changes x
 	WHERE x.change = diff_text.change
-		AND x.org = ANY (claiim._visible_orgs('{admin,approver,auditor}'));
+		AND claiim._sees_change(x);
 	IF NOT FOUND THEN
 		RETURN NULL;
 	END IF;

@@ -105,8 +105,10 @@ COMMENT ON POLICY claiim_read ON claiim.targets IS 'Patterns that map to visible
 
 ALTER TABLE claiim.changes ENABLE ROW LEVEL SECURITY;
 CREATE POLICY claiim_read ON claiim.changes FOR SELECT TO claiim_admin, claiim_auditor
-	USING (org = ANY ((SELECT claiim._visible_orgs('{admin,approver,auditor}'))::text[]));
-COMMENT ON POLICY claiim_read ON claiim.changes IS 'Those that visible organizations decide';
+	USING (org = ANY ((SELECT claiim._visible_orgs('{admin,approver,auditor}'))::text[])
+		   OR (kind = 'capability.grant' AND NOT starts_with(payload ->> 'org' || '/', org || '/')
+			   AND payload ->> 'org' = ANY ((SELECT claiim._visible_orgs('{admin,approver,auditor}'))::text[])));
+COMMENT ON POLICY claiim_read ON claiim.changes IS 'Those that visible organizations decide, and those that grant a capability in one of them from outside';
 
 ALTER TABLE claiim.approvals ENABLE ROW LEVEL SECURITY;
 CREATE POLICY claiim_read ON claiim.approvals FOR SELECT TO claiim_admin, claiim_auditor

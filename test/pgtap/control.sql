@@ -331,6 +331,39 @@ SELECT is(pg_temp.decided_by($$SELECT claiim.grant_capability('hal','acme/side',
 SELECT is(replace(pg_temp.error_by('t_hal', $$SELECT claiim.grant_capability('hal','acme/side','member')$$), 'acme/side', '?'),
 	replace(pg_temp.error_by('t_hal', $$SELECT claiim.grant_capability('hal','acme/none','member')$$), 'acme/none', '?'), 'whose admins alone propose it');
 
+/* One that has approvers of its own lets nobody in whom none of them approves. */
+SELECT pg_temp.new_acts() \g /dev/null
+SELECT pg_temp.by('t_ann', $$SELECT claiim.grant_capability('cat','other','auditor')$$) AS chg \gset
+SELECT is((SELECT org || ' ' || quorum FROM claiim.changes WHERE change = :'chg'), 'acme 2', 'the founding organization lets its human into another with the consent of that one');
+SELECT is(pg_temp.by(who, format('SELECT approvals || ''/'' || needed || '' '' || diff FROM claiim.pending_changes WHERE change = %L', :'chg')), E'0/2 capability: auditor\norg: other', format('%s sees what is to be decided', who))
+FROM unnest('{t_bob,t_fay,t_eve}'::text[]) who;
+SELECT is(pg_temp.approve('t_bob', :'chg'), 'pending', 'its own approver is not enough');
+SELECT pg_temp.refused('t_dan', format('SELECT claiim.approve(%L)', :'chg'), '42501',
+	format('change %s needs an approval from organization "other"', :'chg'), 'nor are two of them');
+SELECT is((SELECT count(*) FROM claiim.memberships WHERE human = 'cat' AND org = 'other'), 0::bigint, 'and nobody is let in');
+SELECT is(pg_temp.by('t_fay', format('SELECT approvals || ''/'' || needed || '' '' || approved_by::text FROM claiim.pending_changes WHERE change = %L', :'chg')), '1/2 {bob}', 'who consents sees who has approved');
+SELECT pg_temp.refused('t_eve', format('SELECT claiim.approve(%L)', :'chg'), '42501', NULL, 'an admin who does not approve there does not consent');
+SELECT is(pg_temp.approve('t_fay', :'chg'), 'applied', 'an approver of the other one consents');
+SELECT is(pg_temp.detail('capability.grant') -> 'approved_by', '["bob", "fay"]', 'both are named');
+SELECT is((SELECT string_agg(capability, ' ') FROM claiim.memberships WHERE human = 'cat' AND org = 'other'), 'auditor', 'and the human is let in');
+SELECT pg_temp.both('t_eve','t_fay', $$SELECT claiim.revoke_capability('cat','other','auditor')$$);
+SELECT pg_temp.by('t_ann', $$SELECT claiim.grant_capability('cat','other','auditor')$$) AS chg \gset
+SELECT is(pg_temp.approve('t_fay', :'chg'), 'pending', 'who consents is not enough either');
+SELECT pg_temp.by('t_fay', format('SELECT claiim.reject(%L, ''not here'')', :'chg'));
+SELECT is(pg_temp.status(:'chg'), 'rejected', 'and may reject');
+SELECT pg_temp.by('t_ann', $$SELECT claiim.grant_capability('cat','other','auditor')$$) AS chg \gset
+SELECT pg_temp.approve('t_fay', :'chg') \g /dev/null
+SELECT pg_temp.both('t_eve','t_fay', $$SELECT claiim.grant_capability('eve','other','approver')$$);
+SELECT pg_temp.refused('t_eve', format('SELECT claiim.approve(%L)', :'chg'), '42501',
+	format('change %s needs an approval from organization "acme"', :'chg'), 'nor two of those who consent');
+SELECT is(pg_temp.approve('t_bob', :'chg'), 'applied', 'it takes both organizations');
+SELECT pg_temp.both('t_eve','t_fay', $$SELECT claiim.revoke_capability('cat','other','auditor')$$);
+SELECT pg_temp.both('t_eve','t_fay', $$SELECT claiim.revoke_capability('eve','other','approver')$$);
+SELECT pg_temp.by('t_ann', $$SELECT claiim.grant_capability('gil','acme/side','member')$$) AS chg \gset
+SELECT is((SELECT quorum FROM claiim.changes WHERE change = :'chg'), 1, 'one that lies below is not asked');
+SELECT is(pg_temp.by('t_fay', format('SELECT count(*)::text FROM claiim.pending_changes WHERE change = %L', :'chg')), '0', 'nor is the one where the human is at home');
+SELECT pg_temp.by('t_ann', format('SELECT claiim.withdraw(%L)', :'chg'));
+
 /* who deactivates */
 SELECT pg_temp.both('t_ann','t_bob', $$SELECT claiim.grant_capability('gil','acme','member')$$);
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.deactivate_human('gil','taken over')$$, '42501',
