@@ -211,8 +211,30 @@ def check_kind(record):
             completed = chron_seq(record.get("subject"))
             if "agent" not in record or completed is None or not completed < record["seq"]:
                 raise Bad("a completion without an agent, or not of a record before it")
+            try:
+                detail = parse_object(record.get("detail", "").encode("utf-8"))
+            except Bad:
+                raise Bad("a completion without a JSON object in detail") from None
+            if detail.get("status") not in ("succeeded", "failed", "cancelled"):
+                raise Bad("a completion with another status than there are")
     else:
         raise Bad("unknown kind %s: a newer verifier is needed" % json.dumps(record["kind"]))
+
+
+class Bits:
+    """A set of numbers, one bit each: of every record of a long export."""
+
+    def __init__(self):
+        self.bytes = bytearray()
+
+    def __contains__(self, number):
+        return number >> 3 < len(self.bytes) and bool(self.bytes[number >> 3] >> (number & 7) & 1)
+
+    def add(self, number):
+        missing = (number >> 3) + 1 - len(self.bytes)
+        if missing > 0:
+            self.bytes.extend(bytes(missing))
+        self.bytes[number >> 3] |= 1 << (number & 7)
 
 
 class Chain:
@@ -220,6 +242,10 @@ class Chain:
 
     def __init__(self, after=None):
         self.seq, self.link = after or (0, ZERO_LINK)
+        self.start = self.seq
+        self.allows = Bits()        # numbers after start, less start
+        self.completed = Bits()     # the same
+        self.completed_before = set()
         self.at = None
         self.log = None
         self.any_log = after is not None    # the first record's is not known
@@ -245,6 +271,21 @@ class Chain:
         if previous != self.log and not (self.log is None and self.any_log):
             raise Bad("log.open names another previous log than the record before")
 
+    def check_completion(self, record):
+        """Section 5: of an ALLOW, and the only one."""
+        if record.get("act") != "action.complete":
+            return
+        seq = chron_seq(record["subject"])
+        # What came before the export is not known, but for what completes it.
+        before = seq <= self.start
+        number, completed = (seq, self.completed_before) if before \
+            else (seq - self.start, self.completed)
+        if not before and number not in self.allows:
+            raise Bad("a completion of what is not an ALLOW")
+        if number in completed:
+            raise Bad("a second completion of one action")
+        completed.add(number)
+
     def add(self, record):
         """Section 11, rules 1 to 7."""
         d = record_bytes(record)
@@ -269,6 +310,7 @@ class Chain:
         if "clock" in record and record["clock"] >= at:
             raise Bad("clock is not before at")
         self.check_log(record)
+        self.check_completion(record)
 
         if hashlib.sha256(b"\0" + d).digest() != leaf:
             raise Bad("its leaf is not the hash of its fields")
@@ -276,6 +318,8 @@ class Chain:
             raise Bad("its link does not follow from the link before it")
 
         self.seq, self.at, self.link, self.log = seq, at, link, record["log"]
+        if record.get("outcome") == "ALLOW":
+            self.allows.add(seq - self.start)
         self.logs.add(self.log)
 
 

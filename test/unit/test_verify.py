@@ -403,8 +403,37 @@ def test_rules_beyond_hashes():
                        ({"subject": "chr_" + "z" * 26}, "of what is no id"),
                        ({"subject": verify_chron.chron_id(CHAIN[11]["at"], 13)}, "of itself"),
                        ({"subject": verify_chron.chron_id(CHAIN[11]["at"], 14)},
-                        "of a record after it")):
+                        "of a record after it"),
+                       ({"subject": verify_chron.chron_id(CHAIN[3]["at"], 4)}, "of a DENY"),
+                       ({"subject": verify_chron.chron_id(CHAIN[6]["at"], 7)}, "of an act"),
+                       ({"detail": None}, "that says nothing"),
+                       ({"detail": "failed"}, "in other words than JSON"),
+                       ({"detail": '["failed"]'}, "that is no object"),
+                       ({"detail": "{}"}, "without a status"),
+                       ({"detail": '{"status": "done"}'}, "with a status that there is not"),
+                       ({"detail": '{"status": "failed", "status": "succeeded"}'},
+                        "with two of them")):
         finds(completed(**more), 13, "a completion %s is found" % what, "completion")
+    for status in "succeeded", "cancelled":
+        accepts(completed(detail='{"status": "%s"}' % status), "as %s" % status)
+
+    def continued(*subjects):
+        rows = [dict(row) for row in CHAIN]
+        for number, subject in enumerate(subjects, 13):
+            rows.append(dict(completed()[12], seq=number,
+                             subject=verify_chron.chron_id(CHAIN[subject - 1]["at"], subject)))
+        return seal(rows)
+
+    accepts(continued(3, 6, 11), "several actions are completed")
+    finds(continued(3, 6, 3), 15, "a second completion of one action is found", "second completion")
+    for start in 3, 10, 12:
+        after = (start, bytes.fromhex(CHAIN[start - 1]["link"]))
+        accepts(continued(3, 6, 11)[start:], "also in an export that continues record %d" % start,
+                after=after)
+        finds(continued(3, 6, 6)[start:], 15, "... and a second one is found there",
+              "second completion", after=after)
+    finds(continued(12)[3:], 13, "a completion of a DENY is found there", "not an ALLOW",
+          after=(3, bytes.fromhex(CHAIN[2]["link"])))
 
     again = [dict(row) for row in CHAIN[:10]] + [dict(log_open(LOGS[0], LOGS[1]), seq=11,
                                                       at=CHAIN[10]["at"])]
