@@ -379,6 +379,8 @@ extern const char *claiim_client_address(void);
 
 /* direct.c */
 extern void claiim_direct_init(void);
+extern bool claiim_called_directly(void);
+extern void claiim_rethrow_without_context(MemoryContext context);
 
 /*
  * chron_queue.c

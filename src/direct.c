@@ -136,6 +136,19 @@ rethrow_without_context(MemoryContext context)
 	MemoryContextSwitchTo(old);
 }
 
+/* For functions in C, which the hook does not see: were they called directly? */
+bool
+claiim_called_directly(void)
+{
+	return depth == 0 && called_by_statement();
+}
+
+void
+claiim_rethrow_without_context(MemoryContext context)
+{
+	rethrow_without_context(context);
+}
+
 static void
 watch_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 {

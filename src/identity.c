@@ -177,7 +177,8 @@ identity_require(Identity *identity)
 	if (identity->result != IDENTITY_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("authentication of the agent failed")));
+				 errmsg("authentication of the agent failed"),
+				 errhint("Check the agent's name, its token and the token's lifetime, or the database role that you logged in with.")));
 }
 
 /*

@@ -117,6 +117,8 @@ claiim_pattern_check(PG_FUNCTION_ARGS)
 	if (!pattern_check(pattern, len, PG_GETARG_CHAR(1), &why))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not a pattern: %s", pattern, why)));
+				 errmsg("\"%s\" is not a pattern: %s", pattern, why),
+				 errhint("Expected segments joined by \"%c\", each a name or \"*\", the last one also \"**\".",
+						 PG_GETARG_CHAR(1))));
 	PG_RETURN_VOID();
 }

@@ -249,6 +249,7 @@ claiim_request_session(PG_FUNCTION_ARGS)
 	OwnerScope	scope;
 	MemoryContext caller = CurrentMemoryContext;
 	char	   *session;
+	bool		direct = claiim_called_directly();
 	ErrorContextCallback callback;
 
 	claiim_hide_statement(&callback);
@@ -275,7 +276,17 @@ claiim_request_session(PG_FUNCTION_ARGS)
 		nulls[8] = 'n';
 
 	claiim_owner_begin(&scope, false);
-	(void) claiim_query(&request_query, values, nulls, false, 1);
+	PG_TRY();
+	{
+		(void) claiim_query(&request_query, values, nulls, false, 1);
+	}
+	PG_CATCH();
+	{
+		if (direct)
+			claiim_rethrow_without_context(caller);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	session = MemoryContextStrdup(caller, SPI_getvalue(SPI_tuptable->vals[0],
 													   SPI_tuptable->tupdesc,
 													   1));

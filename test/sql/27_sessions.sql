@@ -220,6 +220,10 @@ FROM (VALUES
     (18, '{infra:a}', '{**}', 'r', 't', NULL, 1),
     (19, '{infra:a}', '{**}', 'r', 't', '1 hour', 0)) AS v (n, actions, targets, reason, ticket, valid_for, max_uses)
 ORDER BY n;
+-- Asked directly, a refusal comes without the CONTEXT of claiim's own functions.
+\set VERBOSITY default
+SELECT claiim_request_session('infra-bot', '{infra:apply}', '{app/**/x}', 'r');
+\set VERBOSITY terse
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT two.error($$SELECT claiim_request_session('infra-bot', '{infra:apply}', '{**}', 'old snapshot')$$);
 COMMIT;
