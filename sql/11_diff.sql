@@ -64,7 +64,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH sides AS (
 		SELECT (coalesce(nullif(c.payload -> 'base', 'null'), '{}')
-					- '{since,change,sha256,granted_at,home,decided_by}'::text[])
+					- '{since,change,sha256,granted_at,home,decided_by,requested_at}'::text[])
 				|| CASE c.kind
 				   WHEN 'capability.revoke'
 				   THEN jsonb_build_object('capability', c.payload -> 'capability')
@@ -76,6 +76,8 @@ AS $$
 				   WHEN c.kind IN ('agent.resume', 'org.resume', 'human.reactivate')
 				   THEN '{"status": "active"}'
 				   WHEN c.kind = 'agent.retire' THEN '{"status": "retired"}'
+				   WHEN c.kind = 'session.grant'
+				   THEN jsonb_build_object('valid_for', (c.payload ->> 'valid_for') || ' seconds')
 				   ELSE '{}' END::jsonb AS after)
 	SELECT k.field, claiim._shown(s.before -> k.field), claiim._shown(s.after -> k.field)
 	FROM sides s,

@@ -182,6 +182,8 @@ SELECT pg_temp.by('t_ann', :grant) AS change \gset
 SELECT pg_temp.by('t_ann', :grant) AS second \gset
 SELECT is((SELECT payload - 'base' FROM claiim.changes WHERE change = :'change'), jsonb_build_object('session', pg_temp.ses('R1'), 'requested_by', 'bot', 'actions', '["x:do"]'::jsonb,
 	'targets', '["a/*"]'::jsonb, 'reason', 'needed', 'ticket', 'R1', 'valid_for', 7200, 'valid_from', NULL, 'valid_until', NULL, 'max_uses', 5), 'what is approved is what was asked for');
+SELECT is(pg_temp.by('t_bob', format('SELECT claiim.diff_text(%L)', :'change')),
+	format(E'actions: ''x:do''\nmax_uses: 5\nreason: needed\nrequested_by: bot\nsession: %s\ntargets: ''a/*''\nticket: R1\nvalid_for: 7200 seconds', pg_temp.ses('R1')), 'line by line, with nothing that it would replace');
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.approve(%L)', :'change'), '42501', '%cannot be approved by its proposer', 'by another human');
 SELECT is(pg_temp.by('t_bob', format('SELECT claiim.approve(%L)', :'change')), 'applied', 'then it is granted');
 SELECT is((SELECT (status, requested_by, proposed_by, approved_by, valid_until - valid_from, max_uses) FROM claiim.sessions WHERE ticket = 'R1'),
