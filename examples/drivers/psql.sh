@@ -10,6 +10,7 @@
 # psql does from version 16 on: an older one does not ask at all.
 
 set -uo pipefail
+[ $# = 3 ] || { echo 'usage: bash psql.sh AGENT ACTION TARGET' >&2; exit 2; }
 
 gate='SELECT outcome, chron_id, reason FROM pg_catalog.claiim_check'
 answer=$({

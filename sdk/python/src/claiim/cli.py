@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("action", metavar="ACTION")
     check.add_argument("target", metavar="TARGET")
     check.add_argument("--session", metavar="ID", help="an approved session")
-    check.add_argument("--context", type=_json, metavar="JSON", help="what else the policy looks at")
+    check.add_argument("--context", type=_json, metavar="JSON", help="what else to keep with the decision; at most 8192 bytes")
     check.add_argument("--json", action="store_true", help="all of the answer, as JSON")
 
     complete = command("complete", _complete, "record what became of an action that was allowed")

@@ -82,7 +82,7 @@ class Gate(_Agent):
         :meth:`action` or :meth:`guard`, which do.  Do not keep an ALLOW for later.
 
         :param session: the id of an approved session.
-        :param context: what else the policy looks at and Chron keeps a digest of, as
+        :param context: what else to keep with the decision; Chron has a digest of it:
             anything that JSON can say.
         """
         rows = self._client.run(
