@@ -21,7 +21,7 @@ ifneq ($(filter $(tool_goals),$(MAKECMDGOALS)),)
 
 export PG_CONFIG SUITE KEEP
 
-.PHONY: help deps demo demo-stop demo-status clean-demo check check-pg17 check-pg18 clean-cache dist bench FORCE
+.PHONY: help deps demo demo-start demo-stop demo-status clean-demo check check-pg17 check-pg18 clean-cache dist bench FORCE
 
 help:
 	@echo 'make                  build (PG_CONFIG=... for another server, V=1 shows the commands,'
@@ -31,7 +31,7 @@ help:
 	@echo 'make deps             install the missing packages (Debian, as root)'
 	@echo 'make demo             a private cluster in .claiim/, the rehearsal, five agents'
 	@echo 'make demo-status      is it running, and how to connect'
-	@echo 'make demo-stop        stop it; its data stay'
+	@echo 'make demo-stop        stop it; its data stay, and make demo-start starts it again'
 	@echo 'make clean-demo       stop it and remove it with its data, and .claiim/'
 	@echo 'make check            all test suites; installs what they need, as demo does;'
 	@echo '                      KEEP=1 keeps their scratch directory'
@@ -46,6 +46,9 @@ deps:
 
 demo:
 	@tools/demo.sh
+
+demo-start:
+	@tools/cluster.sh resume
 
 demo-stop:
 	@tools/cluster.sh stop

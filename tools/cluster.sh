@@ -3,12 +3,13 @@
 # The demo's private cluster: one database server that belongs to this checkout,
 # lives in .claiim/ and listens on a Unix socket only.
 #
-#   tools/cluster.sh start|stop|status|remove|env
+#   tools/cluster.sh start|resume|stop|status|remove|env
 #
 # start    makes it if there is none, else restarts it, which loads the library
 #          that is installed now; what is in its databases stays.  It is made
 #          anew if the server's major version, or claiim's SQL under the same
 #          version number, changed since: there is nothing to update it with.
+# resume   starts the one that is there and was stopped.
 # remove   stops it and removes it with all that the tools have made in .claiim/.
 #          Installed packages, and claiim in the server's directories, stay.
 # env      writes .claiim/env and .claiim/agent.env again.
@@ -115,14 +116,20 @@ start() {
 
 no_cluster='there is no demo cluster; make demo makes one'
 
+resume() {
+	[ -n "$home" ] && [ -e "$home/data/PG_VERSION" ] || die "$no_cluster"
+	server_running "$home" || server_start "$home" "$port"
+	status
+}
+
 stop() {
 	if [ -z "$home" ]; then
 		say "$no_cluster"
 	elif server_running "$home"; then
 		server_stop "$home"
-		say "stopped; its data stay in .claiim/, make demo starts it again"
+		say "stopped; its data stay in .claiim/, make demo-start starts it again"
 	else
-		say "it was stopped already; its data stay in .claiim/, make demo starts it again"
+		say "it was stopped already; its data stay in .claiim/, make demo-start starts it again"
 	fi
 }
 
@@ -134,7 +141,7 @@ status() {
 	say "data: $home/data"
 	say "log:  $home/server.log"
 	if ! server_running "$home"; then
-		say "it is stopped; make demo starts it"
+		say "it is stopped; make demo-start starts it"
 		return 3
 	fi
 	say "it is running; connect with:  . $state/env && psql"
@@ -142,6 +149,7 @@ status() {
 
 case ${1:-} in
 	start) start ;;
+	resume) resume ;;
 	stop) stop ;;
 	status) status ;;
 	remove)
@@ -153,5 +161,5 @@ case ${1:-} in
 		say "$said"
 		;;
 	env) [ -n "$home" ] || die "$no_cluster"; write_envs ;;
-	*) die "usage: tools/cluster.sh start|stop|status|remove|env" ;;
+	*) die "usage: tools/cluster.sh start|resume|stop|status|remove|env" ;;
 esac

@@ -22,7 +22,7 @@ step "Dependencies, from the distribution"
 "$root/tools/install-deps.sh" demo
 psql=$(pg_bindir)/psql
 
-step "Build and install"
+step "Build and install (half a minute or more, the first time)"
 "$root/tools/build.sh"
 
 step "A private cluster in .claiim/, on a Unix socket only"
@@ -68,6 +68,12 @@ Then as the owner, to see the proof:
     psql -c "SELECT outcome, agent, action, anchor, reason, chron_id FROM claiim.decisions ORDER BY seq DESC LIMIT 5"
     psql -xc "SELECT * FROM claiim.five_questions('$denied')"
     psql -xc "SELECT * FROM claiim.verify()"
+
+As two humans, whom this superuser may become: one stops the agent and proposes to resume it, the other approves
+(read claiim.pending_changes first):
+    psql -c "SET SESSION AUTHORIZATION s_emp2" -c "SELECT claiim.suspend_agent('deploy-bot', 'a try')" \\
+         -c "SELECT claiim.resume_agent('deploy-bot', 'tried')"
+    psql -c "SET SESSION AUTHORIZATION s_emp1" -c "SELECT summary, claiim.approve(change) FROM claiim.pending_changes"
 
 make demo runs all of this again; make demo-stop stops the cluster; make clean-demo removes it and its data.
 END
