@@ -458,11 +458,11 @@ begin_batch(void)
 static bool
 commit_batch(void)
 {
-	TimestampTz began = GetCurrentTimestamp();
+	int64		began = claiim_ticks();
 
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	commit_us = GetCurrentTimestamp() - began;
+	commit_us = claiim_ticks() - began;
 	flush_us = (flush_us * 7 + commit_us) / 8;
 	return commit_reached_standbys(XactLastCommitEnd);
 }
@@ -634,8 +634,8 @@ record(ChronRequest **requests, int n)
 static void
 gather(void)
 {
-	TimestampTz began = GetCurrentTimestamp();
-	TimestampTz arrived = began;
+	int64		began = claiim_ticks();
+	int64		arrived = began;
 	int			before = 0;
 
 	if (flush_us < GATHER_FROM)
@@ -648,7 +648,7 @@ gather(void)
 	for (;;)
 	{
 		int			now_here = chron_queue_length(my_db);
-		TimestampTz now = GetCurrentTimestamp();
+		int64		now = claiim_ticks();
 
 		if (now_here >= expected)
 		{

@@ -82,6 +82,15 @@ typedef enum LaunchResult
 	LAUNCH_NO_WORKER
 } LaunchResult;
 
+/* A worker that has not come in time does not come.  Under the lock. */
+static void
+give_up_late_start(ClaiimDatabase *db)
+{
+	if (db->writer_state == WRITER_STARTING && db->writer_pid == 0 &&
+		claiim_ticks() - db->writer_registered >= START_TIMEOUT * 1000)
+		db->writer_state = WRITER_NONE;
+}
+
 /* Look at the writer; start one if there is none. */
 static LaunchResult
 look_or_launch(ClaiimDatabase *db)
@@ -95,20 +104,18 @@ look_or_launch(ClaiimDatabase *db)
 		return LAUNCH_RUNNING;
 
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-	if (db->writer_state == WRITER_STARTING && db->writer_pid == 0 &&
-		TimestampDifferenceExceeds(db->writer_started, GetCurrentTimestamp(),
-								   START_TIMEOUT))
-		db->writer_state = WRITER_NONE;
+	give_up_late_start(db);
 
 	if (db->writer_state == WRITER_RUNNING)
 		result = LAUNCH_RUNNING;
 	else if (db->holds > 0)
 		result = LAUNCH_HELD;
 	else if (db->writer_state == WRITER_NONE &&
-			 GetCurrentTimestamp() >= db->writer_retry_at)
+			 claiim_ticks() >= db->writer_retry_at)
 	{
 		db->writer_state = WRITER_STARTING;
 		db->writer_started = GetCurrentTimestamp();
+		db->writer_registered = claiim_ticks();
 		generation = ++db->writer_generation;
 		launch = true;
 	}
@@ -140,7 +147,7 @@ chron_try_start_writer(ClaiimDatabase *db)
  * command holds it away; 57P03 if none came up before the deadline.
  */
 void
-chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline)
+chron_ensure_writer(ClaiimDatabase *db, int64 deadline)
 {
 	LaunchResult result = look_or_launch(db);
 	char		why[sizeof(db->writer_error)];
@@ -151,12 +158,12 @@ chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline)
 	ConditionVariablePrepareToSleep(&db->writer_changed);
 	while ((result = look_or_launch(db)) == LAUNCH_UNDER_WAY)
 	{
-		long		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														 deadline);
+		int64		left = deadline - claiim_ticks();
 
-		if (ms <= 0)
+		if (left <= 0)
 			break;
-		ConditionVariableTimedSleep(&db->writer_changed, Min(ms, 1000),
+		ConditionVariableTimedSleep(&db->writer_changed,
+									(long) Min(left / 1000 + 1, 1000),
 									wait_event_writer_start());
 	}
 	ConditionVariableCancelSleep();
@@ -222,10 +229,7 @@ chron_writer_hold(Oid database)
 			bool		gone;
 
 			LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
-			if (db->writer_state == WRITER_STARTING && db->writer_pid == 0 &&
-				TimestampDifferenceExceeds(db->writer_started,
-										   GetCurrentTimestamp(), START_TIMEOUT))
-				db->writer_state = WRITER_NONE;
+			give_up_late_start(db);
 			gone = (db->writer_state == WRITER_NONE);
 			pid = db->writer_pid;
 			LWLockRelease(claiim_shared->lock);

@@ -31,7 +31,7 @@
 #include "compat.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "utils/timestamp.h"
+#include "storage/latch.h"
 
 CLAIIM_WAIT_EVENT(wait_event_queue_full, "ClaiimQueueFull")
 CLAIIM_WAIT_EVENT(wait_event_chron_wait, "ClaiimChronWait")
@@ -43,12 +43,11 @@ static int	nown = 0;
 static bool exit_registered = false;
 
 static long
-milliseconds_until(TimestampTz deadline)
+milliseconds_until(int64 deadline)
 {
-	long		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													 deadline);
+	int64		ms = (deadline - claiim_ticks() + 999) / 1000;
 
-	return Min(ms, 1000);		/* look around at least once a second */
+	return (long) Min(ms, 1000);	/* look around at least once a second */
 }
 
 /*
@@ -172,7 +171,7 @@ stop_waiting(int code, Datum arg)
  */
 void
 chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
-					TimestampTz deadline)
+					int64 deadline)
 {
 	volatile bool done = false;
 
@@ -286,7 +285,7 @@ first_unfinished(int n, ChronRequest **requests)
  */
 void
 chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
-				 TimestampTz deadline)
+				 int64 deadline)
 {
 	ChronRequest *unfinished;
 

@@ -26,7 +26,6 @@
 #include "text.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 CLAIIM_WAIT_EVENT(wait_event_writer_main, "ClaiimWriterMain")
 
@@ -63,8 +62,7 @@ writer_exit(int code, Datum arg)
 	{
 		/* Not asked to leave, and not yet started: do not spin. */
 		if (my_db->writer_state == WRITER_STARTING)
-			my_db->writer_retry_at =
-				TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_DELAY);
+			my_db->writer_retry_at = CLAIIM_DEADLINE(RETRY_DELAY);
 		my_db->writer_state = WRITER_NONE;
 		my_db->writer_pid = 0;
 		my_db->writer_proc = NULL;
@@ -130,7 +128,7 @@ pin_settings(void)
  * Waiting for work
  */
 
-static TimestampTz idle_since = 0;	/* 0: it is not */
+static int64 idle_since = 0;	/* 0: it is not */
 static bool lingers = false;
 
 /*
@@ -143,9 +141,9 @@ static void
 become_idle(void)
 {
 	if (idle_since == 0)
-		idle_since = GetCurrentTimestamp();
+		idle_since = claiim_ticks();
 	while (lingers && !chron_queue_waiting(my_db) && !MyLatch->is_set &&
-		   GetCurrentTimestamp() - idle_since < LINGER)
+		   claiim_ticks() - idle_since < LINGER)
 		sched_yield();
 }
 
@@ -153,7 +151,7 @@ static void
 become_busy(void)
 {
 	if (idle_since != 0)
-		lingers = GetCurrentTimestamp() - idle_since < LINGER;
+		lingers = claiim_ticks() - idle_since < LINGER;
 	idle_since = 0;
 }
 

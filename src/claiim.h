@@ -17,6 +17,7 @@
 #include "access/tupdesc.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
+#include "portability/instr_time.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lock.h"
@@ -43,6 +44,22 @@
 
 /* ses_ and 26 characters */
 #define CLAIIM_SESSION_ID_LEN (3 + 1 + TYPEID_SUFFIX_LEN)
+
+/*
+ * The time in us by a clock that nobody sets, the same in all processes: for
+ * deadlines and pauses.  The time of day may be put back under who waits.
+ */
+static inline int64
+claiim_ticks(void)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
+
+/* In ticks, so many ms from now. */
+#define CLAIIM_DEADLINE(ms) (claiim_ticks() + (int64) (ms) * 1000)
 
 /* guc.c */
 extern char *claiim_token_secret_file;
@@ -117,7 +134,8 @@ typedef struct ClaiimDatabase
 	PGPROC	   *writer_proc;
 	uint64		writer_generation;	/* which start this is */
 	TimestampTz writer_started;
-	TimestampTz writer_retry_at;	/* none is started before */
+	int64		writer_registered;	/* the same in ticks */
+	int64		writer_retry_at;	/* in ticks: none is started before */
 	char		writer_error[256];	/* why the last one ended, or "" */
 	int			holds;			/* commands that need the writer away */
 	ConditionVariable writer_changed;
@@ -442,10 +460,10 @@ struct ChronRequest
 };
 
 extern void chron_queue_reserve(ClaiimDatabase *db, int n,
-								ChronRequest **requests, TimestampTz deadline);
+								ChronRequest **requests, int64 deadline);
 extern void chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests);
 extern void chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
-							 TimestampTz deadline);
+							 int64 deadline);
 extern void chron_queue_release(int n, ChronRequest **requests);
 extern void chron_queue_free_slot(ChronRequest *request);
 
@@ -477,7 +495,7 @@ extern void chron_request_end(ChronRequest *request, const ChronEncoder *enc,
 							  const char *context, size_t len);
 
 /* chron_launch.c: starting, stopping and keeping away the writer */
-extern void chron_ensure_writer(ClaiimDatabase *db, TimestampTz deadline);
+extern void chron_ensure_writer(ClaiimDatabase *db, int64 deadline);
 extern void chron_try_start_writer(ClaiimDatabase *db);
 extern void chron_writer_hold(Oid database);
 extern void chron_writer_unhold(Oid database);

@@ -219,7 +219,7 @@ prove(const Completion *completion, uint64 epoch, TimestampTz now,
  * when it came to that; *now is then the time when it did not.
  */
 static bool
-complete(ClaiimDatabase *db, const Completion *completion, TimestampTz deadline,
+complete(ClaiimDatabase *db, const Completion *completion, int64 deadline,
 		 TimestampTz *now, char chron_id[CHRON_ID_SIZE])
 {
 	uint64		epoch = pg_atomic_read_u64(&db->epoch);
@@ -269,8 +269,7 @@ claiim_complete(PG_FUNCTION_ARGS)
 {
 	ClaiimDatabase *db;
 	Completion	completion;
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													   claiim_queue_timeout);
+	int64		deadline = CLAIIM_DEADLINE(claiim_queue_timeout);
 	TimestampTz now = 0;
 	char		chron_id[CHRON_ID_SIZE];
 	ErrorContextCallback callback;

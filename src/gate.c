@@ -295,10 +295,9 @@ learn(Asker *asker, const Verdict *verdict, const ChronRequest *request)
  */
 static bool
 round_of_decisions(ClaiimDatabase *db, const Question *question,
-				   TimestampTz asked_at, Asker *asker, HeapTuple *answers)
+				   TimestampTz asked_at, int64 deadline, Asker *asker,
+				   HeapTuple *answers)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(asked_at,
-													   claiim_queue_timeout);
 	int			n = question->nitems;
 	ChronRequest **requests = palloc(sizeof(ChronRequest *) * n);
 	Verdict    *verdicts = palloc(sizeof(Verdict) * n);
@@ -365,12 +364,14 @@ answer_all(const Question *question)
 {
 	ClaiimDatabase *db = claiim_my_database();
 	TimestampTz asked_at = GetCurrentTimestamp();
+	int64		deadline = CLAIIM_DEADLINE(claiim_queue_timeout);
 	HeapTuple  *answers = palloc0(sizeof(HeapTuple) * Max(question->nitems, 1));
 	Asker		asker = {0};
 
 	if (question->nitems > 0)
 	{
-		while (!round_of_decisions(db, question, asked_at, &asker, answers))
+		while (!round_of_decisions(db, question, asked_at, deadline, &asker,
+								   answers))
 			CHECK_FOR_INTERRUPTS();
 	}
 	return answers;

@@ -29,7 +29,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(claiim_serialize);
 PG_FUNCTION_INFO_V1(claiim_clear_way);
@@ -138,8 +137,7 @@ claiim_clear_way(PG_FUNCTION_ARGS)
 {
 	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
 	ItemPointer tid = (ItemPointer) PG_GETARG_POINTER(1);
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													LockTimeout > 0 ? LockTimeout : PATIENCE);
+	int64		until = CLAIIM_DEADLINE(LockTimeout > 0 ? LockTimeout : PATIENCE);
 	bool		ended = false;
 	List	   *holders;
 
@@ -149,7 +147,7 @@ claiim_clear_way(PG_FUNCTION_ARGS)
 				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel))));
 	while ((holders = holders_of(rel, tid)) != NIL)
 	{
-		if (GetCurrentTimestamp() >= until)
+		if (claiim_ticks() >= until)
 		{
 			ListCell   *cell;
 
@@ -164,7 +162,7 @@ claiim_clear_way(PG_FUNCTION_ARGS)
 				end_session(lfirst_int(cell));
 			}
 			ended = true;
-			until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), END_TIMEOUT);
+			until = CLAIIM_DEADLINE(END_TIMEOUT);
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 POLL_INTERVAL, wait_event_clear_way());

@@ -82,13 +82,17 @@ token_use_note(const char *token_id, TimestampTz at)
 	use->last_used_at = at;
 }
 
-/* Is it time to write down what there is? */
+/* Is it time to write down what there is?  Also if the clock was set back. */
 bool
 token_use_due(void)
 {
-	return uses != NULL &&
-		TimestampDifferenceExceeds(tried_at, GetCurrentTimestamp(),
-								   WRITE_INTERVAL);
+	TimestampTz now;
+
+	if (uses == NULL)
+		return false;
+	now = GetCurrentTimestamp();
+	return now < tried_at ||
+		TimestampDifferenceExceeds(tried_at, now, WRITE_INTERVAL);
 }
 
 /* How long to sleep, in ms: no longer than "ms", and than until it is due. */
