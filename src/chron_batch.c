@@ -670,7 +670,10 @@ gather(void)
 	}
 }
 
-/* Is it the data's fault, so that trying one by one makes sense? */
+/*
+ * Is it the data's fault, so that trying one by one makes sense?  What an index
+ * on an expression calls can be written in any language, and say no in its way.
+ */
 static bool
 fault_of_data(int sqlstate)
 {
@@ -679,6 +682,10 @@ fault_of_data(int sqlstate)
 		case ERRCODE_DATA_EXCEPTION:
 		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+		case ERRCODE_PLPGSQL_ERROR:
+		case ERRCODE_CASE_NOT_FOUND:
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION:
 		case ERRCODE_INTERNAL_ERROR:
 			return sqlstate != ERRCODE_DATA_CORRUPTED;
 		default:

@@ -1,0 +1,173 @@
+# Under load, at any moment of a batch: the writer is stopped as by a debugger, and
+# goes on, or is told to stop, or is killed, or the server is; it is cancelled; its
+# settings are reloaded; some of what it is to record cannot be recorded.  Who has
+# an answer has a record, and who has none is told so.
+#
+# CLAIIM_TEST_ROUNDS rounds (8), each at a random moment.
+
+use strict;
+use warnings;
+
+use ClaiimTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $seed = seed();
+# Most of the time a batch is being committed.
+my $node = new_node('stopped', conf => <<'CONF');
+claiim.queue_timeout = '1s'
+claiim.queue_size = 64
+commit_delay = 3000
+commit_siblings = 0
+CONF
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
+set_up($node, 'one');
+is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');
+
+sub errors_of { return map { $_->{stderr} =~ /(?:ERROR|FATAL):\s+(\S+: [^\n]*)/g } @_ }
+sub lines { my $n = 0; $n += () = slurp_file($_->{out}) =~ /\n/g for @_; return $n }
+# In the middle of a batch it holds the lock that governance waits for.
+sub in_a_batch
+{
+	my ($pid) = @_;
+	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $pid AND locktype = 'advisory' AND granted");
+}
+sub is_up { return $node->psql('one', 'SELECT 1') == 0 }
+
+my @ways = ('goes on', 'is told to stop', 'is killed', 'dies with the server');
+my $rounds = $ENV{CLAIIM_TEST_ROUNDS} // 8;
+my ($stops, $in_batch) = (0, 0);
+for my $round (1 .. $rounds)
+{
+	my $way = $ways[ ($round - 1) % @ways ];
+	my @load = start_load($node, 'one', 6, 2500);
+	wait_until(sub { lines(@load) > 60 }, 'there is load');
+
+	# Stopped three times, the last time for longer than anybody waits.
+	for my $stop (1 .. 3)
+	{
+		usleep(rand 60_000);
+		my $pid = writer_pid($node, 'one') or next;
+		freeze($pid);
+		$stops++;
+		$in_batch += in_a_batch($pid);
+		last if $stop == 3;
+		usleep(rand 20_000);
+		thaw();
+	}
+	my $human = background($node, 'one', "SELECT claiim.suspend_agent('deploy-bot', 'round $round') IS NULL;\nSELECT max(seq) FROM claiim.chron;\n", user => 'ann');
+	my $before = lines(@load);
+	usleep(1_300_000);
+	is(lines(@load), $before, "round $round: a writer that is stopped answers nobody");
+	is(scalar(grep { slurp_file($_->{err}) =~ /40003: no answer/ } @load), 6, '... and everybody is told so in time');
+
+	my $pid = writer_pid($node, 'one');
+	if ($way eq 'is killed') { kill 'KILL', $pid }
+	elsif ($way eq 'dies with the server') { $node->stop('immediate') }
+	elsif ($way eq 'is told to stop') { kill 'TERM', $pid }
+	thaw();
+	kill 'TERM', map { $_->{pid} } @load if $way !~ /killed|dies/ && usleep(300_000);
+	my @answers = answers_of(@load);
+	wait_for_all($human);
+	is(join(', ', grep { !/^(?:40003|57P03): (?:no answer|the decision was not taken)|^57P0[12]: / } errors_of(@load)), '', "... it $way: who has no answer is told so");
+	wait_until(sub { $node->start(fail_ok => 1) || $node->stop('fast', fail_ok => 1) && 0 }, 'the server starts again') if $way =~ /dies/;
+	wait_until(sub { is_up() }, 'the server is up');
+	# It may be in force although nobody could be told any more.
+	my $suspended = $node->safe_psql('one', "SELECT status = 'suspended' FROM claiim.agents WHERE agent = 'deploy-bot'") eq 't';
+	ok($suspended || $human->{stdout} !~ /^f\n/, '... a suspension that has returned is in force');
+	wait_until(sub { ask($node, 'one', "after/$round", set => ["claiim.queue_timeout = '10s'"]) eq ($suspended ? 'DENY' : 'ALLOW') }, 'the gate goes on')
+	  or diag(ask($node, 'one', "after/$round"), $human->{stdout}, $human->{stderr});
+	is($node->safe_psql('one', <<"SQL"), 0, '... and no ALLOW stands behind it') if $suspended;
+SELECT count(*) FROM claiim.chron
+WHERE outcome = 'ALLOW' AND seq > (SELECT seq FROM claiim.chron WHERE act = 'agent.suspend' ORDER BY seq DESC LIMIT 1)
+SQL
+	chron_is_sound($node, 'one', "round $round, the writer $way", @answers);
+	$node->safe_psql('one', "SELECT two.people(\$\$resume_agent('deploy-bot', 'x')\$\$)") if $suspended;
+}
+cmp_ok($in_batch, '>', 0, "it was stopped in the middle of a batch, $in_batch times of $stops");
+
+# Cancelled, which is not what one does to a writer
+{
+	my @load = start_load($node, 'one', 6, 250);
+	for (1 .. 20)
+	{
+		usleep(rand 40_000);
+		$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	}
+	my @answers = answers_of(@load);
+	my @errors = errors_of(@load);
+	is(@answers + @errors, 1500, 'a writer that is cancelled: every question gets an answer or an error (' . @errors . ')');
+	is(join(', ', grep { !/^(?:57014|40003): no answer: the decision could not be recorded/ } @errors), '', '... one that says so');
+	chron_is_sound($node, 'one', 'cancelled under load', @answers);
+	usleep(100_000);
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	is(ask($node, 'one', 'cancelled at rest', set => ["claiim.queue_timeout = '10s'"]), 'ALLOW', '... and at rest: nobody notices');
+}
+
+# fsync is switched by reloads under load: the writer makes room for one that says
+# so, and nobody notices.
+{
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET claiim.queue_timeout = \'60s\'');
+	my $from = $node->safe_psql('one', 'SELECT max(seq) FROM claiim.chron');
+	my @load = start_load($node, 'one', 4, 20_000);
+	my $started = "SELECT string_agg(detail::jsonb ->> 'fsync', ' ' ORDER BY seq) FROM claiim.chron WHERE act = 'writer.start' AND seq > $from";
+	my $said = '';
+	for my $fsync (qw(off on off on off on))
+	{
+		$node->safe_psql('postgres', "ALTER SYSTEM SET fsync = $fsync");
+		$node->reload;
+		$said .= ($said ? ' ' : '') . ($fsync eq 'on' ? 'true' : 'false');
+		wait_until(sub { $node->safe_psql('one', $started) eq $said }, "fsync is $fsync");
+		my $so_far = lines(@load);
+		wait_until(sub { lines(@load) > $so_far + 60 }, 'it goes on');
+	}
+	kill 'TERM', map { $_->{pid} } @load;
+	my @answers = answers_of(@load);
+	is(join(', ', errors_of(@load)), '', 'fsync switched under load: no error');
+	cmp_ok(scalar @answers, '>', 6 * 60, '... every question is answered');
+	is($node->safe_psql('one', $started), $said, '... and Chron says each time what they were recorded under');
+	chron_is_sound($node, 'one', 'fsync switched', @answers);
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+	$node->reload;
+}
+
+# Many at once, and every seventh asks for what cannot be recorded: what that one
+# was to be, and no other, is an error.  By one cause, and by one that says so in a
+# language of its own.
+for my $case ([ '22012', "1 / CASE WHEN target LIKE '%hostile%' THEN 0 ELSE 1 END" ], [ 'P0001', 'two.refuses(target)' ])
+{
+	my ($sqlstate, $expression) = @$case;
+	$node->safe_psql('one', <<"SQL");
+CREATE OR REPLACE FUNCTION two.refuses(target text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+\$\$BEGIN IF target LIKE '%hostile%' THEN RAISE 'not this one'; END IF; RETURN 1; END\$\$;
+CREATE INDEX poison ON claiim.chron (($expression));
+SQL
+	my @load = map {
+		my $client = $_;
+		background($node, 'one', "SET claiim.queue_timeout = '60s';\n" . join '', map {
+			my $target = "load/$$/$sqlstate/$client/$_" . ($_ % 7 == $client % 7 ? '/hostile' : '');
+			my $context = $_ % 5 ? '' : ", context => '{\"n\": $_}'";
+			"SELECT outcome, chron_id FROM claiim_check('deploy-bot', 'deploy:staging', '$target'$context);\n"
+		} 1 .. 210);
+	} 1 .. 8;
+	my $human = background($node, 'one', join('', map { "SELECT claiim.issue_token('deploy-bot', label => '$sqlstate/$_') IS NULL;\n" } 1 .. 40), user => 'ann');
+	my @answers = answers_of(@load);
+	wait_for_all($human);
+	is(scalar @answers, 8 * 180, "some of what is asked cannot be recorded ($sqlstate): all the rest is answered");
+	my %errors;
+	$errors{$_}++ for errors_of(@load);
+	is_deeply(\%errors, { "$sqlstate: no answer: the decision could not be recorded" => 8 * 30 }, '... and whoever asked for it is told');
+	is($node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE target LIKE '%hostile%'"), 0, '... nor is any of it recorded');
+	is($human->{stderr} . $node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE act = 'token.issue' AND detail::jsonb ->> 'label' LIKE '$sqlstate/%'"), 40, '... but what was governed meanwhile, once');
+	is($node->safe_psql('one', "SELECT count(*) FROM claiim.chron c JOIN claiim.contexts x USING (seq) WHERE target LIKE 'load/%/$sqlstate/%'"
+		. " AND context_digest = sha256('claiim/chron/context/v1\\012'::bytea || salt || convert_to(value, 'UTF8'))"),
+		$node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE target LIKE 'load/%/$sqlstate/%' AND context_digest IS NOT NULL"), '... and each context, beside its record');
+	chron_is_sound($node, 'one', "hostile ($sqlstate)", @answers);
+	$node->safe_psql('one', 'DROP INDEX claiim.poison');
+}
+
+$node->stop;
+diag("seed was $seed") unless Test::More->builder->is_passing;
+done_testing();
