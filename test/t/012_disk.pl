@@ -21,58 +21,15 @@ BEGIN
 }
 
 use ClaiimTest;
+use FaultyDisk;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Errno qw(EIO ENOSPC);
-use File::Basename qw(dirname);
 use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $seed = seed();
 my $dir = PostgreSQL::Test::Utils::tempdir();
-my $control = "$dir/fault";
-my %operation = (write => 1, grow => 2, flush => 4);
-
-# fault(): the disk is well.  fault(OPERATION, ERRNO, PATH, TIMES): from now on,
-# such operations on files with PATH in their name fail so, so many times.
-sub fault
-{
-	my ($operation, $error, $path, $times) = @_;
-	open my $file, '+<', $control or die "$control: $!";
-	binmode $file;
-	# off, then all of it but whether it is on, then on
-	syswrite $file, pack('l', 0);
-	if ($operation)
-	{
-		sysseek $file, 4, 0;
-		syswrite $file, pack('l l l a112', $error, $times // -1, 0, $path);
-		sysseek $file, 0, 0;
-		syswrite $file, pack('l', $operation{$operation});
-	}
-	close $file;
-	return;
-}
-sub hits { return (unpack 'l4', slurp_file($control))[3] }
-
-sub is_up { my ($node, $db) = @_; return $node->psql($db, 'SELECT 1') == 0 }
-
-# Up again by itself, or because it is started.
-sub bring_up
-{
-	my ($node, $db) = @_;
-	return wait_until(sub {
-		return 1 if is_up($node, $db);
-		my ($pid) = map { -e && slurp_file($_) =~ /^(\d+)/ } $node->data_dir . '/postmaster.pid';
-		return 0 if $pid && kill 0, $pid;
-		$node->stop('immediate', fail_ok => 1);
-		return $node->start(fail_ok => 1) && is_up($node, $db);
-	}, 'the server is up again');
-}
-
-sub errors_of
-{
-	return map { $_->{stderr} =~ /(?:ERROR|FATAL|PANIC):\s+(\S+: [^\n]*)/g } @_;
-}
 
 # There are old segments to be used again before a new one is needed.  False if
 # there was no room for it.
@@ -82,26 +39,10 @@ sub write_wal
 	return $node->psql('one', "SELECT pg_logical_emit_message(true, '', repeat('x', 500000))") == 0;
 }
 
-sub until_hit
-{
-	my ($what, $meanwhile) = @_;
-	my $deadline = time + 20;
-	while (hits() == 0 && time < $deadline)
-	{
-		$meanwhile->() if $meanwhile;
-		usleep(20_000);
-	}
-	cmp_ok(hits(), '>', 0, "$what: it was met");
-	return;
-}
-
 SKIP:
 {
-	if (system('cc', '-shared', '-fPIC', '-O1', '-o', "$dir/faulty_disk.so", dirname(__FILE__) . '/faulty_disk.c', '-ldl') != 0)
-	{
-		skip 'no compiler for the faulty disk', 1;
-	}
-	append_to_file($control, "\0" x 128);
+	my %environment = faulty_disk($dir) or skip 'no compiler for the faulty disk', 1;
+	local @ENV{ keys %environment } = values %environment;
 
 	# Segments of 1 MB, so that a new one is needed soon.
 	my $node = new_node('disk', init => [ extra => [ '-E', 'UTF8', '--locale=C', '--wal-segsize=1' ] ], start => 0, conf => <<'CONF');
@@ -109,8 +50,6 @@ min_wal_size = 2MB
 max_wal_size = 4MB
 autovacuum = off
 CONF
-	local $ENV{LD_PRELOAD} = "$dir/faulty_disk.so";
-	local $ENV{CLAIIM_FAULT} = $control;
 	$node->start;
 	set_up($node, 'one');
 	is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');

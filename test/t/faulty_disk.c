@@ -1,14 +1,18 @@
 /*
- * Preloaded into a server by 012_disk.pl: a disk that fails when it is told to.
+ * Preloaded into a server by FaultyDisk.pm: a disk that fails when it is told to.
  *
  * The file that CLAIIM_FAULT names is mapped, and says which operations fail,
  * with which errno, on files whose path contains what, how often (-1: until
  * further notice), and counts those that did.
+ *
+ * Where CLAIIM_FLUSHED names a directory, a file of WAL is copied there whenever
+ * it is flushed: what is left of it when the power fails.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +27,13 @@ enum
 {
 	WRITES = 1,					/* any write */
 	GROWS = 2,					/* one that needs more of the disk */
-	FLUSHES = 4
+	FLUSHES = 4,
+	READS = 8,
+	STALLS = 16,				/* a flush takes until further notice */
+	TEARS = 32					/* a write stops half way, and so does its process */
 };
+
+static const char *flushed;
 
 static struct fault
 {
@@ -42,6 +51,9 @@ init(void)
 	int			fd = name ? open(name, O_RDWR) : -1;
 	void	   *map;
 
+	/* The server puts its title where its environment was. */
+	if (getenv("CLAIIM_FLUSHED"))
+		flushed = strdup(getenv("CLAIIM_FLUSHED"));
 	if (fd < 0)
 		return;
 	map = mmap(NULL, sizeof(struct fault), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -50,13 +62,27 @@ init(void)
 	close(fd);
 }
 
+static int
+path_of(int fd, char *path, size_t size)
+{
+	char		link[64];
+	int			saved = errno;
+	ssize_t		len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, size - 1);
+	errno = saved;
+	if (len <= 0)
+		return 0;
+	path[len] = '\0';
+	return 1;
+}
+
 /* Does this fail?  "end" is how far the file must reach afterwards. */
 static int
 fails(int fd, int operation, off_t end)
 {
-	char		link[64];
 	char		path[1024];
-	ssize_t		len;
 	struct stat st;
 	int			saved = errno;
 	int			times;
@@ -72,13 +98,7 @@ fails(int fd, int operation, off_t end)
 	if (!(fault->operations & operation))
 		return 0;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, path, sizeof(path) - 1);
-	errno = saved;
-	if (len <= 0)
-		return 0;
-	path[len] = '\0';
-	if (strstr(path, fault->path) == NULL)
+	if (!path_of(fd, path, sizeof(path)) || strstr(path, fault->path) == NULL)
 		return 0;
 	times = __atomic_load_n(&fault->times, __ATOMIC_SEQ_CST);
 	do
@@ -97,6 +117,57 @@ fails(int fd, int operation, off_t end)
 	static type (*real) (__VA_ARGS__); \
 	if (!real) *(void **) &real = dlsym(RTLD_NEXT, #name)
 
+/* A write of which half is done, by a process that is no more. */
+static void
+tear(int fd, const void *buffer, size_t n, off_t at)
+{
+	REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
+	if (fault && (fault->operations & TEARS) && fails(fd, TEARS, 0))
+	{
+		(void) real(fd, buffer, n / 2, at);
+		raise(SIGKILL);
+	}
+}
+
+/* A flush that is under way until the disk is well. */
+static void
+stall(int fd)
+{
+	if (fault && (fault->operations & STALLS) && fails(fd, STALLS, 0))
+		while (fault->operations & STALLS)
+			usleep(1000);
+}
+
+/* It is flushed: that much is left when the power fails. */
+static void
+keep(int fd)
+{
+	static char buffer[1024 * 1024];
+	char		path[1024];
+	char		temporary[1200];
+	char		copy[1200];
+	const char *name;
+	ssize_t		len;
+	int			to;
+
+	if (!flushed || !path_of(fd, path, sizeof(path)) ||
+		(name = strstr(path, "/pg_wal/")) == NULL)
+		return;
+	name = strrchr(name, '/') + 1;
+	if (strspn(name, "0123456789ABCDEF") != strlen(name))
+		return;
+	snprintf(copy, sizeof(copy), "%s/%s", flushed, name);
+	snprintf(temporary, sizeof(temporary), "%s.%d", copy, (int) getpid());
+	len = pread(fd, buffer, sizeof(buffer), 0);
+	to = open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	/* Without it the answers would be found missing. */
+	if (len == (ssize_t) sizeof(buffer) && to >= 0 &&
+		pwrite(to, buffer, len, 0) == len)
+		(void) rename(temporary, copy);
+	if (to >= 0)
+		close(to);
+}
+
 ssize_t
 write(int fd, const void *buffer, size_t n)
 {
@@ -109,7 +180,22 @@ ssize_t
 pwrite(int fd, const void *buffer, size_t n, off_t at)
 {
 	REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
+	tear(fd, buffer, n, at);
 	return fails(fd, WRITES, at + (off_t) n) ? -1 : real(fd, buffer, n, at);
+}
+
+ssize_t
+pread(int fd, void *buffer, size_t n, off_t at)
+{
+	REAL(ssize_t, pread, int, void *, size_t, off_t);
+	return fails(fd, READS, 0) ? -1 : real(fd, buffer, n, at);
+}
+
+ssize_t
+preadv(int fd, const struct iovec *parts, int n, off_t at)
+{
+	REAL(ssize_t, preadv, int, const struct iovec *, int, off_t);
+	return fails(fd, READS, 0) ? -1 : real(fd, parts, n, at);
 }
 
 ssize_t
@@ -133,13 +219,27 @@ posix_fallocate(int fd, off_t at, off_t len)
 int
 fsync(int fd)
 {
+	int			result;
+
 	REAL(int, fsync, int);
-	return fails(fd, FLUSHES, 0) ? -1 : real(fd);
+	stall(fd);
+	if (fails(fd, FLUSHES, 0))
+		return -1;
+	if ((result = real(fd)) == 0)
+		keep(fd);
+	return result;
 }
 
 int
 fdatasync(int fd)
 {
+	int			result;
+
 	REAL(int, fdatasync, int);
-	return fails(fd, FLUSHES, 0) ? -1 : real(fd);
+	stall(fd);
+	if (fails(fd, FLUSHES, 0))
+		return -1;
+	if ((result = real(fd)) == 0)
+		keep(fd);
+	return result;
 }
