@@ -15,7 +15,8 @@
  * DROP EXTENSION, DROP OWNED, DROP TABLE and ALTER TABLE would take records
  * along or away as readily as anything else.  A part of Chron that has
  * records is dropped, detached or renamed only where
- * claiim.allow_drop_chron says that this is meant.
+ * claiim.allow_drop_chron says that this is meant.  And nothing inherits from
+ * any table of claiim's.
  *
  * All of this stops accidents and the lazy.  Who owns the server can take
  * them off; that this shows is the business of the chain.
@@ -145,12 +146,58 @@ refuse(const char *what)
 			 errhint("If that is meant, SET claiim.allow_drop_chron = on first. A superuser can.")));
 }
 
-/* DETACH PARTITION, RENAME and SET SCHEMA: as good as a DROP. */
+/*
+ * A table that inherits from one of claiim's lends it its own rows, which
+ * passed no guard: an agent, say, that no act has registered.
+ */
+static void
+refuse_heir(RangeVar *parent)
+{
+	Oid			relid = RangeVarGetRelid(parent, NoLock, true);
+
+	if (OidIsValid(relid) &&
+		get_rel_namespace(relid) == get_namespace_oid("claiim", true))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("no table can inherit from claiim.%s", get_rel_name(relid)),
+				 errdetail("Its rows would count as rows of claiim.%s, and no guard sees them.",
+						   get_rel_name(relid))));
+}
+
+static void
+guard_inheritance(Node *statement)
+{
+	CreateStmt *create = NULL;
+	ListCell   *cell;
+
+	if (IsA(statement, CreateStmt))
+		create = (CreateStmt *) statement;
+	else if (IsA(statement, CreateForeignTableStmt))
+		create = &((CreateForeignTableStmt *) statement)->base;
+	if (create != NULL && create->partbound == NULL)
+	{
+		foreach(cell, create->inhRelations)
+			refuse_heir(lfirst_node(RangeVar, cell));
+	}
+	else if (IsA(statement, AlterTableStmt))
+	{
+		foreach(cell, ((AlterTableStmt *) statement)->cmds)
+		{
+			AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+			if (command->subtype == AT_AddInherit)
+				refuse_heir(castNode(RangeVar, command->def));
+		}
+	}
+}
+
+/* Also DETACH PARTITION, RENAME and SET SCHEMA: as good as a DROP. */
 void
 chron_guard_utility(Node *statement)
 {
 	ListCell   *cell;
 
+	guard_inheritance(statement);
 	if (claiim_allow_drop_chron)
 		return;
 	if (IsA(statement, RenameStmt))

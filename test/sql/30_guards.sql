@@ -52,10 +52,18 @@ SELECT two.error($$MERGE INTO claiim.agents a USING (VALUES ('deploy-bot')) v (n
 SELECT two.error($$COPY claiim.targets FROM PROGRAM 'echo "x	acme"'$$);
 SELECT regexp_replace(two.error($$WITH gone AS (DELETE FROM claiim.chron RETURNING *) SELECT count(*) FROM gone$$), 'y\d{4}m\d{2}', 'yYYYYmMM');
 
--- Tables that reference or inherit cannot reach in either.
-CREATE TABLE two.child () INHERITS (claiim.agents);
-SELECT two.error($$UPDATE claiim.agents SET org = 'acme/web' WHERE agent = 'deploy-bot'$$);
-DROP TABLE two.child;
+-- Nothing inherits: rows of an heir would count, and are guarded by nobody.
+SELECT two.error($$CREATE TABLE two.child () INHERITS (claiim.agents)$$);
+SELECT two.error($$CREATE TABLE two.child () INHERITS (pg_catalog.pg_class, claiim.bindings)$$);
+SELECT two.error($$CREATE TABLE IF NOT EXISTS two.child (LIKE claiim.contexts) INHERITS (claiim.contexts)$$);
+CREATE TABLE two.child (LIKE claiim.memberships INCLUDING ALL);
+SELECT two.error($$ALTER TABLE two.child INHERIT claiim.memberships$$);
+SELECT two.error($$SET LOCAL search_path = claiim; ALTER TABLE two.child ADD extra text, INHERIT memberships$$);
+SET claiim.allow_drop_chron = on;
+SELECT two.error($$DO 'BEGIN ALTER TABLE two.child INHERIT claiim.memberships; END'$$);
+RESET claiim.allow_drop_chron;
+CREATE TABLE two.grandchild () INHERITS (two.child);
+DROP TABLE two.child CASCADE;
 SELECT ok, problem FROM claiim.verify();
 SELECT outcome FROM claiim_check('x', 'a', 'b');
 
