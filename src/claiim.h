@@ -363,6 +363,10 @@ extern void question_read_many(struct FunctionCallInfoBaseData *fcinfo,
 							   Question *question);
 
 /* gate.c */
+
+/* So often a caller tries before it asks governance to wait. */
+#define CLAIIM_ROUNDS	3
+
 extern PGDLLEXPORT Datum claiim_check(struct FunctionCallInfoBaseData *fcinfo);
 extern TupleDesc claiim_answer_desc(void);
 extern void gate_agent_input(const AgentEntry *entry, TimestampTz now,
@@ -393,6 +397,8 @@ extern void claiim_refuse_governing(const char *what);
 extern bool claiim_may_erase(void);
 extern void claiim_batch_locktag(LOCKTAG *tag);
 extern void claiim_log_locktag(LOCKTAG *tag);
+extern void claiim_hold_epoch(void);
+extern void claiim_release_epoch(void);
 extern const char *claiim_client_address(void);
 
 /* direct.c */

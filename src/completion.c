@@ -255,6 +255,27 @@ complete(ClaiimDatabase *db, const Completion *completion, int64 deadline,
 	return done;
 }
 
+/* The same while no governance that it hangs on can come in between. */
+static bool
+complete_undisturbed(ClaiimDatabase *db, const Completion *completion,
+					 int64 deadline, TimestampTz *now,
+					 char chron_id[CHRON_ID_SIZE])
+{
+	volatile bool done = false;
+
+	claiim_hold_epoch();
+	PG_TRY();
+	{
+		done = complete(db, completion, deadline, now, chron_id);
+	}
+	PG_FINALLY();
+	{
+		claiim_release_epoch();
+	}
+	PG_END_TRY();
+	return done;
+}
+
 /*
  * claiim_complete(chron_id, status [, detail, token]) -> text, the identifier
  * of the completion's record
@@ -273,6 +294,7 @@ claiim_complete(PG_FUNCTION_ARGS)
 	TimestampTz now = 0;
 	char		chron_id[CHRON_ID_SIZE];
 	ErrorContextCallback callback;
+	bool		done = false;
 
 	claiim_hide_statement(&callback);
 	claiim_require_preload();
@@ -281,8 +303,16 @@ claiim_complete(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, &completion);
 	read_decision(&completion);
 	db = claiim_my_database();
-	while (!complete(db, &completion, deadline, &now, chron_id))
+	for (int rounds = 0; !done && rounds < CLAIIM_ROUNDS; rounds++)
+	{
 		CHECK_FOR_INTERRUPTS();
+		done = complete(db, &completion, deadline, &now, chron_id);
+	}
+	while (!done)
+	{
+		CHECK_FOR_INTERRUPTS();
+		done = complete_undisturbed(db, &completion, deadline, &now, chron_id);
+	}
 	error_context_stack = callback.previous;
 	PG_RETURN_TEXT_P(cstring_to_text(chron_id));
 }

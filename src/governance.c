@@ -153,6 +153,51 @@ claiim_log_locktag(LOCKTAG *tag)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0xC1A11Fu, 2, 0xC1);
 }
 
+/*
+ * Held by whoever is about to move the epoch, and shared by callers that
+ * cannot get a decision recorded between one such and the next.
+ */
+static void
+epoch_locktag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0xC1A11Fu, 3, 0xC1);
+}
+
+/*
+ * Wait for those who are about to move the epoch, and let nobody move it until
+ * claiim_release_epoch, or until an error.  Not for longer than a decision is
+ * recorded in: it keeps governance waiting, a kill switch too.
+ *
+ * Errors: 55P03 after claiim.queue_timeout, or lock_timeout if that is less.
+ */
+void
+claiim_hold_epoch(void)
+{
+	int			guc_level = NewGUCNestLevel();
+	char		timeout[16];
+	LOCKTAG		tag;
+
+	if (LockTimeout == 0 || LockTimeout > claiim_queue_timeout)
+	{
+		snprintf(timeout, sizeof(timeout), "%d", claiim_queue_timeout);
+		(void) set_config_option("lock_timeout", timeout,
+								 PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+	epoch_locktag(&tag);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+	AtEOXact_GUC(false, guc_level);
+}
+
+void
+claiim_release_epoch(void)
+{
+	LOCKTAG		tag;
+
+	epoch_locktag(&tag);
+	(void) LockRelease(&tag, ShareLock, false);
+}
+
 static void
 governing_committed(void)
 {
@@ -215,6 +260,11 @@ before_commit(void)
 	LOCKTAG		tag;
 	OwnerScope	scope;
 
+	if (moves_epoch)
+	{
+		epoch_locktag(&tag);
+		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	}
 	claiim_batch_locktag(&tag);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -1,0 +1,64 @@
+# Those who govern all the time keep nobody's gate closed: one organization's
+# admin, who needs nobody else for it, revokes tokens without end.
+
+use strict;
+use warnings;
+
+use ClaiimTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $governors = 8;
+my $tokens = 400;		# for each of them
+
+my $node = new_node('busy');
+set_up($node, 'one');
+sub one { return $node->safe_psql('one', $_[0], extra_params => [ '-U', $_[1] // $node->safe_psql('postgres', 'SELECT current_user') ]) }
+one(<<'SQL');
+CREATE ROLE eve LOGIN;
+CREATE ROLE fay LOGIN;
+SELECT two.people($$register_human('eve', 'eve', NULL, 'acme', '{member}')$$);
+SELECT two.people($$register_human('fay', 'fay', NULL, 'acme', '{member}')$$);
+SELECT two.people($$register_org('evil', 'Another one', 'eve', 'fay')$$);
+SQL
+my $change = one("SELECT claiim.register_agent('evil-bot', 'evil', 'eve', '{}')", 'eve');
+one("SELECT claiim.approve('$change')", 'fay');
+one("SELECT count(claiim.issue_token('evil-bot', label => 'l' || i)) FROM generate_series(1, $governors * $tokens) AS i", 'eve');
+
+# On a disk whose flush takes its time, all of them wait in line most of the time.
+$node->append_conf('postgresql.conf', "commit_delay = 20000\ncommit_siblings = 0\n");
+$node->reload;
+wait_until(sub { one('SHOW commit_delay') eq '20000' }, 'flushing takes its time');
+
+my $revoked = "SELECT count(*) FROM claiim.tokens WHERE revoked_at IS NOT NULL";
+my @ids = split /\n/, one('SELECT token FROM claiim.tokens ORDER BY token');
+my @busy;
+for my $n (0 .. $governors - 1)
+{
+	push @busy, background($node, 'one', join('', map { "SELECT claiim.revoke_token('$_', 'x');\n" } @ids[ $n * $tokens .. ($n + 1) * $tokens - 1 ]), user => 'eve');
+}
+wait_until(sub { one($revoked) > 5 * $governors }, 'all are busy');
+
+# However long claiim.queue_timeout is: as long as they go on.
+my $set = [ "claiim.queue_timeout = '10min'" ];
+is(ask($node, 'one', "busy/$_", set => $set), 'ALLOW', "decision $_ is made while others govern") for 1 .. 10;
+my $done = one("SET claiim.queue_timeout = '10min'; SELECT claiim_complete(chron_id, 'succeeded') FROM claiim_check('deploy-bot', 'deploy:staging', 'busy/completed')", 'deploy');
+like($done, qr/^chr_/, '... and an action completed');
+cmp_ok(one($revoked), '<', $governors * $tokens, '... who have not come to an end');
+
+# Who governs is not kept from it either.
+one("SELECT claiim.suspend_agent('deploy-bot', 'now')", 'ann');
+is(ask($node, 'one', 'busy/suspended', set => $set), 'DENY', 'a suspension counts at once');
+one(q{SELECT two.people($$resume_agent('deploy-bot', 'test')$$)});
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'eve'");
+wait_for_all(@busy);
+is(ask($node, 'one', 'busy/afterwards'), 'ALLOW', 'nothing of it is left');
+is(one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0, '... no lock');
+$node->append_conf('postgresql.conf', "commit_delay = 0\n");
+$node->reload;
+
+chron_is_sound($node, 'one', 'busy governance');
+
+$node->stop;
+done_testing();
