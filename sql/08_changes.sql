@@ -278,6 +278,7 @@ BEGIN
 			AND (claiim._may(me, 'admin', x.org)
 				 OR claiim._may(me, 'approver', x.org))
 		ORDER BY x.change
+		LIMIT 1000
 		FOR UPDATE SKIP LOCKED
 	LOOP
 		PERFORM claiim._act('change.expire', me, c.org, c.subject, c.change,
@@ -295,7 +296,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.expire_changes() IS
-'Marks changes that nobody approved in time as expired, in the organizations where the human who is logged in is admin or approver; returns how many. Every proposal does this as well. A change that is not yet marked cannot be approved either. In Chron the actor of change.expire is the human whose call noticed it. Errors: 42501 if the role is no active human''s.';
+'Marks changes that nobody approved in time as expired, in the organizations where the human who is logged in is admin or approver, the oldest thousand if there are more; returns how many. Every proposal does this as well. A change that is not yet marked cannot be approved either. In Chron the actor of change.expire is the human whose call noticed it. Errors: 42501 if the role is no active human''s.';
 
 /* For the functions of 09_effects.sql */
 

@@ -52,6 +52,12 @@ PG_FUNCTION_INFO_V1(claiim_guard_governed);
 #define MAX_DETAIL	(1024 * 1024)
 
 /*
+ * Acts in one transaction.  The writer takes all of them before the next
+ * decision, anybody's: this many keep the gate waiting for less than a second.
+ */
+#define MAX_ACTS	10000
+
+/*
  * The subtransaction that the first act was in, which the whole transaction's
  * governing hangs on: if it is rolled back, the act never was.
  */
@@ -66,6 +72,7 @@ static SubTransactionId erasing_in = InvalidSubTransactionId;
 /* Of the whole transaction, whatever of it is rolled back to a savepoint. */
 static bool has_governed = false;	/* it may hold governance's locks */
 static bool moves_epoch = false;
+static int	nacts = 0;
 
 /*
  * Where no decision depends on a governed table, or on rows that are added to
@@ -231,6 +238,7 @@ forget_transaction(void)
 	forget_acts();
 	has_governed = false;
 	moves_epoch = false;
+	nacts = 0;
 }
 
 static void
@@ -380,8 +388,8 @@ erases_contexts(text *act)
 /*
  * claiim._act(act, actor, org, subject, change, detail jsonb) -> void
  *
- * Errors: 22004 if act is NULL; 54000 if the detail is too large; 55000
- * without the preload; 25006 on a standby.
+ * Errors: 22004 if act is NULL; 54000 if the detail is too large, or if the
+ * transaction has too many acts; 55000 without the preload; 25006 on a standby.
  */
 Datum
 claiim_act(PG_FUNCTION_ARGS)
@@ -397,6 +405,12 @@ claiim_act(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("act must not be null")));
+	if (++nacts > MAX_ACTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many governance acts in one transaction"),
+				 errdetail("At most %d are accepted.", MAX_ACTS),
+				 errhint("Commit in between: the gate waits until all of them are in Chron.")));
 
 	claiim_new_typeid("act", act_id, sizeof(act_id));
 	memset(values, 0, sizeof(values));

@@ -1,5 +1,6 @@
-# Those who govern all the time keep nobody's gate closed: one organization's
-# admin, who needs nobody else for it, revokes tokens without end.
+# Those who govern all the time, and a great deal of it, keep nobody's gate closed:
+# one organization's admin, who needs nobody else for it, revokes tokens without
+# end; and acts by the thousand are recorded before the next decision.
 
 use strict;
 use warnings;
@@ -25,6 +26,8 @@ SQL
 my $change = one("SELECT claiim.register_agent('evil-bot', 'evil', 'eve', '{}')", 'eve');
 one("SELECT claiim.approve('$change')", 'fay');
 one("SELECT count(claiim.issue_token('evil-bot', label => 'l' || i)) FROM generate_series(1, $governors * $tokens) AS i", 'eve');
+
+# ---- governance without end ----
 
 # On a disk whose flush takes its time, all of them wait in line most of the time.
 $node->append_conf('postgresql.conf', "commit_delay = 20000\ncommit_siblings = 0\n");
@@ -59,6 +62,32 @@ $node->append_conf('postgresql.conf', "commit_delay = 0\n");
 $node->reload;
 
 chron_is_sound($node, 'one', 'busy governance');
+
+# ---- a great deal at once ----
+
+my ($status, $out, $err) = $node->psql('one', "SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 10001)", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+like($err, qr/ERROR:  54000: too many governance acts in one transaction\nDETAIL:  At most 10000 are accepted\./, 'there is a limit to the acts of one transaction');
+($status, $out, $err) = $node->psql('one', "BEGIN; SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 6000); SAVEPOINT a; SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 3000); ROLLBACK TO a;"
+	. "SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 3000)");
+like($err, qr/too many governance acts/, '... also of those that are rolled back to a savepoint');
+is(one("BEGIN; SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 10000); COMMIT; BEGIN; SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 10000); COMMIT"),
+	"10000\n10000", '... and no other limit');
+is(ask($node, 'one', 'many'), 'ALLOW', 'the gate answers');
+is(one("SELECT count(*) FROM claiim.chron WHERE act = 'test.many'"), 20000, '... with all of them in Chron');
+
+# What nobody has approved in time is marked by whoever proposes next, and must
+# not be more than that transaction can do.
+one(<<'SQL');
+ALTER TABLE claiim.changes DISABLE TRIGGER claiim_guard_rows;
+INSERT INTO claiim.changes (change, kind, org, subject, payload, digest, summary, quorum, proposed_by, proposed_at, expires_at)
+SELECT 'chg_' || lpad(i::text, 26, '0'), 'target.map', 'acme', 'x', '{}', sha256(''), 'x', 1, 'ann', now() - interval '8 days', now() - interval '1 day'
+FROM generate_series(1, 10500) AS i;
+ALTER TABLE claiim.changes ENABLE ALWAYS TRIGGER claiim_guard_rows;
+SQL
+like(one("SELECT claiim.map_target('next', 'acme')", 'ann'), qr/^chg_/, 'proposals go on after thousands that have expired');
+is(one("SELECT count(*) FROM claiim.changes WHERE status = 'expired'"), 1000, '... each of which marks a thousand');
+is(one('SELECT claiim.expire_changes()', 'bob'), 1000, '... as does whoever asks for it');
+chron_is_sound($node, 'one', 'many acts');
 
 $node->stop;
 done_testing();
