@@ -260,9 +260,9 @@ next_row(ScanState *node)
 }
 
 /*
- * Where a statement looks again at a row that was changed under it, minor
- * releases before November 2025 come here instead, also in a subplan, and
- * expect the answer in "slot", which is our row.
+ * Where a statement looks again at a row that was changed under it, older minor
+ * releases come here instead of to next_row, also in a subplan, and expect the
+ * answer in "slot", which is our row.
  */
 static bool
 recheck(ScanState *node, TupleTableSlot *slot)
