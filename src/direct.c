@@ -156,9 +156,16 @@ watch_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 
 	if (call == NULL)
 	{
-		bool		ours = get_func_namespace(flinfo->fn_oid) ==
-			get_namespace_oid("claiim", true);
+		bool		ours;
 
+		/*
+		 * It was not ours when it began.  Where an error is on its way out,
+		 * of whoever's function, nothing may be looked up in the catalogs.
+		 */
+		if (event != FHET_START)
+			return;
+		ours = get_func_namespace(flinfo->fn_oid) ==
+			get_namespace_oid("claiim", true);
 		if (!ours && prev_fmgr_hook == NULL)
 			return;
 		call = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(Call));

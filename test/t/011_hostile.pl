@@ -267,5 +267,22 @@ SQL
 	chron_is_sound($node, 'bounds', 'the right one is back');
 }
 
+# Calls of claiim's own functions are counted, where humans approve.  One that
+# comes among them while it runs must not put the count out.
+{
+	$node->safe_psql('one', 'CREATE SCHEMA bobs AUTHORIZATION bob; GRANT CREATE ON SCHEMA claiim TO bob');
+	my $change = $node->safe_psql('one', q{SET SESSION AUTHORIZATION ann; SELECT claiim.set_skills('deploy-bot', '{deploy,other}')});
+	my ($out, $err);
+	$node->psql('one', <<"SQL", stdout => \$out, stderr => \$err, extra_params => [ '-U', 'bob', @$verbose ]);
+CREATE FUNCTION bobs.move() RETURNS int LANGUAGE plpgsql SET work_mem = '1MB' AS
+	\$\$BEGIN ALTER FUNCTION bobs.move() SET SCHEMA claiim; RETURN 1; END\$\$;
+SELECT bobs.move();
+DROP FUNCTION claiim.move();
+SELECT claiim.approve('$change');
+SQL
+	is("$out$err", "1\napplied", 'a function that is moved to schema claiim while it runs keeps nobody from approving');
+	$node->safe_psql('one', 'REVOKE CREATE ON SCHEMA claiim FROM bob; DROP SCHEMA bobs');
+}
+
 $node->stop;
 done_testing();
