@@ -198,6 +198,8 @@ claiim_my_database(void)
 		free_place->oid = MyDatabaseId;
 		free_place->acts_waiting = true;
 		free_place->writer_state = WRITER_NONE;
+		free_place->writer_retry_at = 0;
+		free_place->writer_error[0] = '\0';
 		free_place->holds = 0;
 		free_place->chron_relid = InvalidOid;
 		free_place->last_seq = 0;

@@ -146,5 +146,19 @@ $node->safe_psql('deux', "BEGIN; SET LOCAL claiim.allow_drop_chron = on; DROP SC
 is(ask($node, 'deux', 'x'), 'ALLOW', 'DROP EXTENSION rolled back: the gate goes on');
 chron_is_sound($node, 'deux', 'and so does Chron');
 
+# What one database's writer failed of is not told to the next database that takes its place.
+$node->safe_psql('postgres', 'CREATE DATABASE failing');
+$node->safe_psql('failing', 'SET client_min_messages = error; CREATE EXTENSION claiim CASCADE');
+my $month = $node->safe_psql('failing', q{SELECT to_char(now() AT TIME ZONE 'UTC', '"claiim.chron_y"YYYY"m"MM')});
+$node->safe_psql('failing', "CREATE TABLE $month PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO ('1999-02-01Z')");
+like(ask($node, 'failing', 'x', user => $superuser, set => ["claiim.queue_timeout = '1s'"]), qr/^57P03: /, 'a writer that cannot start');
+my $failed_of = 'SELECT count(*), max(writer_error) FROM claiim.pg_stat_claiim';
+like($node->safe_psql('failing', $failed_of), qr/^1\|new row for relation/, '... and says why');
+$node->safe_psql('postgres', 'DROP DATABASE failing');
+$node->safe_psql('postgres', 'CREATE DATABASE next');
+$node->safe_psql('next', 'SET client_min_messages = error; CREATE EXTENSION claiim CASCADE');
+$node->psql('next', "SELECT claiim_authenticate('a', 'b')");
+is($node->safe_psql('next', $failed_of), '1|', '... not to another database');
+
 $node->stop;
 done_testing();
