@@ -135,6 +135,7 @@ chron_partition_for(int64 unix_us, int64 *from_us, int64 *until_us)
 	static int64 from = 0;
 	static int64 until = 0;
 	Month		month;
+	Oid			found;
 
 	if (kept_in == claiim_catalog_generation() &&
 		unix_us >= from && unix_us < until)
@@ -145,12 +146,13 @@ chron_partition_for(int64 unix_us, int64 *from_us, int64 *until_us)
 	}
 
 	month = month_of(unix_us);
-	relid = find_partition(month);
-	if (!OidIsValid(relid))
+	found = find_partition(month);
+	if (!OidIsValid(found))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("claiim.chron has no partition for %04d-%02d",
 						month.year, month.month)));
+	relid = found;
 	*from_us = from = month_start_us(month);
 	*until_us = until = month_start_us(next_month(month));
 	kept_in = claiim_catalog_generation();

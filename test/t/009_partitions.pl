@@ -119,6 +119,24 @@ $node->safe_psql('one', 'DROP TABLE claiim.chron_y2028m03');
 wait_until(sub { ask($node, 'one', 'out of the way') eq 'ALLOW' }, 'the gate opens when it is gone');
 chron_is_sound($node, 'one', 'in the end');
 
+# The next month's partition cannot be made, for somebody holds a lock; the month
+# begins, and the clock is set back.
+{
+	set_clock(2028, 3, 31, 23, 59, 20);
+	$node->safe_psql('one', 'DROP TABLE IF EXISTS claiim.chron_y2028m04');
+	my $lock = background($node, 'one', "BEGIN; LOCK TABLE claiim.chron IN SHARE UPDATE EXCLUSIVE MODE; SELECT 'locked'; SELECT pg_sleep(600)",
+		user => $node->safe_psql('one', 'SELECT current_user'));
+	wait_until(sub { slurp_file($lock->{out}) =~ /locked/ }, 'somebody holds a lock');
+	is(ask($node, 'one', 'the next one locked'), 'ALLOW', 'while the next partition cannot be made the gate goes on');
+	set_clock(2028, 4, 1, 0, 0, 5);
+	is(ask($node, 'one', 'too late'), '42P01: no answer: the decision could not be recorded', '... until it is needed');
+	set_clock(2028, 3, 31, 23, 59, 50);
+	is(ask($node, 'one', 'not needed after all'), 'ALLOW', '... and again if the clock was wrong');
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()");
+	wait_for_all($lock);
+	chron_is_sound($node, 'one', 'after the lock');
+}
+
 # After a restart, and a dump's worth of partitions
 {
 	local $ENV{LD_PRELOAD} = "$dir/fake_clock.so";
