@@ -64,7 +64,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH sides AS (
 		SELECT (coalesce(nullif(c.payload -> 'base', 'null'), '{}')
-					- '{since,change,sha256,granted_at,home,decided_by,requested_at}'::text[])
+					- '{since,change,sha256,granted_at,decided_by,in_force,requested_at,context_digest}'::text[])
 				|| CASE c.kind
 				   WHEN 'capability.revoke'
 				   THEN jsonb_build_object('capability', c.payload -> 'capability')
@@ -78,6 +78,7 @@ AS $$
 				   WHEN c.kind = 'agent.retire' THEN '{"status": "retired"}'
 				   WHEN c.kind = 'session.grant'
 				   THEN jsonb_build_object('valid_for', (c.payload ->> 'valid_for') || ' seconds')
+				   WHEN c.kind = 'break_glass.permit' THEN '{"break_glass": true}'
 				   ELSE '{}' END::jsonb AS after)
 	SELECT k.field, claiim._shown(s.before -> k.field), claiim._shown(s.after -> k.field)
 	FROM sides s,

@@ -166,8 +166,9 @@ BEGIN
 	SET status = 'granted', decided_at = moment, decided_by = actor,
 		valid_from = begins, valid_until = ends, change = c.change,
 		proposed_by = c.proposed_by,
-		approved_by = coalesce(nullif(array_to_string(claiim._approvers(c), ', '), ''),
-							   actor || ' (break-glass)')
+		approved_by = array_to_string(
+			claiim._approvers(c)
+			|| CASE actor WHEN c.proposed_by THEN actor || ' (break-glass)' END, ', ')
 	WHERE x.session = id;
 END
 $$;

@@ -212,6 +212,14 @@ SELECT is(pg_temp.diff_of($$SELECT claiim.register_agent('new-bot', 'acme', 'bob
 SELECT is(pg_temp.diff_of($$SELECT claiim.retire_agent('bot', 'old')$$), E'reason: old\nstatus: retired', 'a retirement');
 SELECT is(pg_temp.diff_of($$SELECT claiim.grant_capability('mem', 'acme', 'auditor')$$), E'capability: auditor\norg: acme', 'a capability that is granted');
 SELECT is(pg_temp.diff_of($$SELECT claiim.revoke_capability('aud', 'acme', 'auditor')$$), 'capability: auditor -> none', 'and one that is revoked');
+SELECT is(pg_temp.diff_of($$SELECT claiim.set_quorum('acme', 'policy.bind', 1)$$), 'approvals: 1', 'a quorum where there was none of its own');
+SELECT pg_temp.by('t_ann', $$SELECT claiim.forbid_break_glass('acme', 'x')$$) \g /dev/null
+SELECT is(pg_temp.diff_of($$SELECT claiim.permit_break_glass('acme')$$), 'break_glass: false -> true', 'break-glass that is permitted again');
+INSERT INTO claiim.sessions (session, agent, org, actions, targets, reason, valid_for, requested_by, requested_at)
+VALUES ('ses_00000000000000000000000000', 'bot', 'acme', '{deploy:staging}', '{**}', 'x', '1 hour', 'bot', now());
+SELECT is(pg_temp.diff_of($$SELECT claiim.grant_session('ses_00000000000000000000000000')$$),
+	E'actions: ''deploy:staging''\nreason: x\nrequested_by: bot\nsession: ses_00000000000000000000000000\ntargets: ''**''\nvalid_for: 3600',
+	'a session that was asked for');
 SELECT pg_temp.by('t_ann', $$SELECT claiim.suspend_agent('bot', 'x')$$) \g /dev/null
 SELECT is(pg_temp.diff_of($$SELECT claiim.resume_agent('bot', 'fixed')$$), E'reason: fixed\nstatus: suspended -> active', 'a resumed agent');
 SELECT is(pg_temp.diff_of($$SELECT claiim.bind_policy('bot', 'p-v3')$$),

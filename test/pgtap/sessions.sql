@@ -155,6 +155,14 @@ SELECT ok((SELECT valid_from >= decided_at AND valid_until = '2990-01-01' FROM c
 SELECT pg_temp.by('t_ann', $$SELECT claiim.propose_session('bot', '{x:do}', '{**}', 'why', 'P5')$$) AS change \gset
 SELECT pg_temp.by('t_carl', format('SELECT claiim.reject(%L, %L)', :'change', 'no')) IS NULL \g /dev/null
 SELECT is(pg_temp.ses('P5'), NULL, 'one that was rejected is none');
+SELECT pg_temp.both('t_ann', 't_bob', $$set_quorum('acme', 'session.grant', 2)$$) IS NULL \g /dev/null
+SELECT pg_temp.by('t_ann', $$SELECT claiim.propose_session('bot', '{x:do}', '{**}', 'why', 'P7')$$) AS change \gset
+SELECT is(pg_temp.by('t_carl', format('SELECT claiim.approve(%L)', :'change')), 'pending', 'one approval is not enough where two are needed');
+SELECT pg_temp.by('t_ann', format('SELECT claiim.break_glass(%L, %L)', :'change', 'urgent')) AS review \gset
+SELECT is((SELECT approved_by FROM claiim.sessions WHERE ticket = 'P7'), 'carl, ann (break-glass)', 'and who then opens it alone is named as such');
+SELECT is(pg_temp.by('t_bob', format('SELECT claiim.close_review(%L, %L, %L)', :'review', 'justified', 'it was')), 'closed', 'until a second approval comes');
+SELECT pg_temp.by('t_ann', $$SELECT claiim.set_quorum('acme', 'session.grant', NULL)$$) AS change \gset
+SELECT pg_temp.by(who, format('SELECT claiim.approve(%L)', :'change')) IS NULL FROM unnest('{t_bob,t_carl}'::name[]) who \g /dev/null
 SELECT pg_temp.both('t_ann', 't_bob', $$register_agent('short-bot', 'acme', 'dora', '{x}')$$) IS NULL \g /dev/null
 SELECT pg_temp.by('t_ann', $$SELECT claiim.propose_session('short-bot', '{x:do}', '{**}', 'why', 'P6')$$) AS change \gset
 SELECT pg_temp.both('t_ann', 't_bob', $$retire_agent('short-bot', 'gone')$$) IS NULL \g /dev/null
@@ -244,13 +252,13 @@ SELECT matches(pg_temp.by('t_aud', $$SELECT f.answer FROM claiim.decisions d, cl
 
 /* ---- who sees what ---- */
 
-SELECT is((SELECT string_agg(ticket || ' ' || status, ', ' ORDER BY ticket) FROM claiim.session_registry), 'P1 active, P2 revoked, P3 granted, P4 active, R1 revoked, R2 refused, R3 refused', 'the registry says how each stands');
+SELECT is((SELECT string_agg(ticket || ' ' || status, ', ' ORDER BY ticket) FROM claiim.session_registry), 'P1 active, P2 revoked, P3 granted, P4 active, P7 active, R1 revoked, R2 refused, R3 refused', 'the registry says how each stands');
 SELECT is(pg_temp.by(who, 'SELECT count(*) FROM claiim.session_registry'), n, format('%s sees %s of its rows', who, n))
-FROM (VALUES ('t_ann', '7'), ('t_bob', '7'), ('t_aud', '7'), ('t_carl', '0'), ('t_dora', NULL), ('t_eve', '0'), ('t_fred', '0'), ('t_nobody', '0'), ('t_bot', NULL)) AS v (who, n)
+FROM (VALUES ('t_ann', '8'), ('t_bob', '8'), ('t_aud', '8'), ('t_carl', '0'), ('t_dora', NULL), ('t_eve', '0'), ('t_fred', '0'), ('t_nobody', '0'), ('t_bot', NULL)) AS v (who, n)
 WHERE n IS NOT NULL;
 SELECT is(pg_temp.by(who, 'SELECT count(*) FROM claiim.' || tab), n, format('%s sees %s rows of %s', who, n, tab))
 FROM (VALUES
-	('t_ann', 'sessions', '7'), ('t_aud', 'sessions', '7'), ('t_eve', 'sessions', '0'), ('t_nobody', 'sessions', '0'),
+	('t_ann', 'sessions', '8'), ('t_aud', 'sessions', '8'), ('t_eve', 'sessions', '0'), ('t_nobody', 'sessions', '0'),
 	('t_ann', 'session_uses', '2'), ('t_aud', 'session_uses', '2'), ('t_eve', 'session_uses', '0'), ('t_nobody', 'session_uses', '0'),
 	('t_ann', 'completions', '1'), ('t_aud', 'completions', '1'), ('t_eve', 'completions', '0'), ('t_nobody', 'completions', '0'),
 	('t_aud', 'incomplete_actions', '2'), ('t_eve', 'incomplete_actions', '0')) AS v (who, tab, n);
