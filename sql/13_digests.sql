@@ -11,6 +11,13 @@
  *-------------------------------------------------------------------------
  */
 
+CREATE FUNCTION claiim._lines_sha256(query text, OUT row_count bigint, OUT sha256 text)
+RETURNS record
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'claiim_lines_sha256';
+COMMENT ON FUNCTION claiim._lines_sha256(text) IS
+'How many rows a query finds, and the SHA-256 (hexadecimal) over the texts in its first column, joined by line feeds, however long they are together.';
+
 CREATE FUNCTION claiim._registry_digests(OUT table_name text, OUT row_count bigint,
 										 OUT sha256 text)
 RETURNS SETOF record
@@ -45,11 +52,10 @@ BEGIN
 		ORDER BY r.relname COLLATE "C"
 	LOOP
 		table_name := t.relname;
-		EXECUTE format(
-			'SELECT count(*), encode(sha256(convert_to(coalesce('
-			'string_agg(row_to_json(t)::text, E''\n'' ORDER BY %s), ''''), ''UTF8'')), ''hex'')'
-			' FROM ONLY claiim.%I AS t', t.key, t.relname)
-		INTO row_count, sha256;
+		SELECT d.row_count, d.sha256 INTO row_count, sha256
+		FROM claiim._lines_sha256(format(
+			'SELECT row_to_json(t)::text FROM ONLY claiim.%I AS t ORDER BY %s',
+			t.relname, t.key)) d;
 		RETURN NEXT;
 	END LOOP;
 	PERFORM set_config('TimeZone', settings[1], true),

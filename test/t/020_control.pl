@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use ClaiimTest;
+use Digest::SHA;
 use IO::Handle;
 use IO::Socket::UNIX;
 use PostgreSQL::Test::Cluster;
@@ -406,6 +407,15 @@ my %diff = map { $_ => 1 } split /\n/, $node->safe_psql('forged', $found);
 delete $diff{$_} for split /\n/, $before;
 is(join(' ', map { /^([a-z_]+?)\d/ } keys %diff), 'memberships', 'and of one into which somebody has put a row, in which table');
 is($node->safe_psql($_, 'SELECT ok FROM claiim.verify()'), 't', "$_ verifies") for ('one', 'copy', 'forged');
+
+# More than one text can hold.
+my $sha256 = Digest::SHA->new(256);
+my $line = 'x' x 100_000;
+$sha256->add($_ > 1 ? "\n" : '', $line) for 1 .. 11_000;
+is($node->safe_psql('one', "SELECT row_count, sha256 FROM claiim._lines_sha256('SELECT repeat(''x'', 100000) FROM generate_series(1, 11000)')"),
+	'11000|' . $sha256->hexdigest, 'a registry of more than a gigabyte has a digest like any other');
+is($node->safe_psql('one', "SELECT row_count, sha256 FROM claiim._lines_sha256('SELECT NULL::text WHERE false')"),
+	'0|' . Digest::SHA::sha256_hex(''), 'and so has an empty one');
 
 $node->stop;
 done_testing();
