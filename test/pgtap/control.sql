@@ -5,17 +5,10 @@
  *	  every rule of two-person control, and everything that is refused.
  *
  * Needs a superuser and a cluster that preloads claiim.  All in one
- * transaction, rolled back at the end; see governance.sql, whose helpers these
- * are.
+ * transaction, rolled back at the end; see governance.sql.
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
+\ir include/refusals.sql
 SET client_min_messages = error;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
 
 SELECT no_plan();
 
@@ -23,64 +16,8 @@ BEGIN;
 
 SELECT format('CREATE ROLE t_%s LOGIN', h) FROM unnest('{ann,bob,cat,dan,eve,fay,gil,hal,bot}'::text[]) h \gexec
 
-CREATE FUNCTION pg_temp.by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	EXECUTE format('SET LOCAL SESSION AUTHORIZATION %I', role);
-	EXECUTE statement INTO result;
-	RESET SESSION AUTHORIZATION;
-	RETURN result;
-END
-$$;
-CREATE FUNCTION pg_temp.both(proposer name, approver name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	change text := pg_temp.by(proposer, statement);
-BEGIN
-	PERFORM pg_temp.by(approver, format('SELECT claiim.approve(%L)', change));
-	RETURN change;
-END
-$$;
-CREATE FUNCTION pg_temp.refused(role name, statement text, code text,
-								message text, name text) RETURNS text
-LANGUAGE plpgsql AS $$
-BEGIN
-	RETURN throws_ok(format('SELECT pg_temp.by(%L, %L)', role, statement),
-					 code::char(5), message, name);
-END
-$$;
-CREATE FUNCTION pg_temp.error_by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-BEGIN
-	PERFORM pg_temp.by(role, statement);
-	RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, hint);
-END
-$$;
 CREATE FUNCTION pg_temp.approve(role name, change text) RETURNS text
 LANGUAGE sql AS $$SELECT pg_temp.by(role, format('SELECT claiim.approve(%L)', change))$$;
-CREATE TEMP TABLE seen (act_id text);
-CREATE FUNCTION pg_temp.new_acts() RETURNS text
-LANGUAGE sql AS $$
-	WITH fresh AS (
-		INSERT INTO pg_temp.seen
-		SELECT o.act_id FROM claiim.outbox o
-		WHERE o.act_id NOT IN (SELECT s.act_id FROM pg_temp.seen s)
-		RETURNING act_id)
-	SELECT string_agg(concat_ws(' ', o.act, 'by', o.actor, 'on', o.subject, 'in', o.org), '; ' ORDER BY o.act)
-	FROM claiim.outbox o JOIN fresh USING (act_id);
-$$;
-CREATE FUNCTION pg_temp.detail(wanted text) RETURNS jsonb
-LANGUAGE sql AS $$
-	SELECT o.detail::jsonb FROM claiim.outbox o WHERE o.act = wanted
-	ORDER BY o.ctid DESC LIMIT 1;
-$$;
 CREATE FUNCTION pg_temp.status(change text) RETURNS text
 LANGUAGE sql AS $$SELECT c.status FROM claiim.changes c WHERE c.change = status.change$$;
 

@@ -4,16 +4,9 @@
  *	  see which.
  *
  * Needs a superuser and a cluster that preloads claiim.  All in one
- * transaction, rolled back at the end; by() and both() as in governance.sql.
+ * transaction, rolled back at the end.
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
+\ir include/refusals.sql
 
 SELECT no_plan();
 BEGIN;
@@ -26,41 +19,6 @@ CREATE ROLE t_oa LOGIN;
 CREATE ROLE t_ob LOGIN;
 CREATE ROLE t_new LOGIN;
 GRANT claiim_admin TO t_mem;
-
-CREATE FUNCTION pg_temp.by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	EXECUTE format('SET LOCAL SESSION AUTHORIZATION %I', role);
-	EXECUTE statement INTO result;
-	RESET SESSION AUTHORIZATION;
-	RETURN result;
-END
-$$;
-
-CREATE FUNCTION pg_temp.both(proposer name, approver name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	change text := pg_temp.by(proposer, statement);
-BEGIN
-	PERFORM pg_temp.by(approver, format('SELECT claiim.approve(%L)', change));
-	RETURN change;
-END
-$$;
-
-CREATE FUNCTION pg_temp.error_by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-BEGIN
-	PERFORM pg_temp.by(role, statement);
-	RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, hint);
-END
-$$;
 
 /* What the change that is proposed by this would do, as ann reads it. */
 CREATE FUNCTION pg_temp.diff_of(statement text) RETURNS text

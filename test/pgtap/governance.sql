@@ -6,17 +6,8 @@
  * secret.  All in one transaction, rolled back at the end: governance acts
  * may share one.  (The gate refuses to decide inside such a transaction, so
  * it is not asked here; nor is anything committed that Chron could hold.)
- *
- * by(role, statement) runs a statement as the human who logs in as role.
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
+\ir include/refusals.sql
 
 SELECT no_plan();
 
@@ -46,52 +37,6 @@ CREATE ROLE t_files LOGIN IN ROLE pg_read_server_files;
 /* Also those who were granted the group by mistake must be refused. */
 GRANT claiim_admin, claiim_auditor TO t_nobody, t_bot;
 
-CREATE FUNCTION pg_temp.by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	EXECUTE format('SET LOCAL SESSION AUTHORIZATION %I', role);
-	EXECUTE statement INTO result;
-	RESET SESSION AUTHORIZATION;
-	RETURN result;
-END
-$$;
-
-/* Proposed by one, approved by the other; the change. */
-CREATE FUNCTION pg_temp.both(proposer name, approver name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	change text := pg_temp.by(proposer, statement);
-BEGIN
-	PERFORM pg_temp.by(approver, format('SELECT claiim.approve(%L)', change));
-	RETURN change;
-END
-$$;
-
-CREATE FUNCTION pg_temp.refused(role name, statement text, code text,
-								message text, name text) RETURNS text
-LANGUAGE plpgsql AS $$
-BEGIN
-	RETURN throws_ok(format('SELECT pg_temp.by(%L, %L)', role, statement),
-					 code::char(5), message, name);
-END
-$$;
-
-/* The error of a statement, or NULL: for comparing two errors. */
-CREATE FUNCTION pg_temp.error_by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	hint text;
-BEGIN
-	PERFORM pg_temp.by(role, statement);
-	RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, hint);
-END
-$$;
-
 /* The detail of a statement's error, or NULL. */
 CREATE FUNCTION pg_temp.detail_by(role name, statement text) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -104,25 +49,6 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 	RETURN detail;
 END
-$$;
-
-/* The acts recorded since the last call. */
-CREATE TEMP TABLE seen (act_id text);
-CREATE FUNCTION pg_temp.new_acts() RETURNS text
-LANGUAGE sql AS $$
-	WITH fresh AS (
-		INSERT INTO pg_temp.seen
-		SELECT o.act_id FROM claiim.outbox o
-		WHERE o.act_id NOT IN (SELECT s.act_id FROM pg_temp.seen s)
-		RETURNING act_id)
-	SELECT string_agg(concat_ws(' ', o.act, 'by', o.actor, 'on', o.subject, 'in', o.org), '; ' ORDER BY o.act)
-	FROM claiim.outbox o JOIN fresh USING (act_id);
-$$;
-
-CREATE FUNCTION pg_temp.detail(wanted text) RETURNS jsonb
-LANGUAGE sql AS $$
-	SELECT o.detail::jsonb FROM claiim.outbox o WHERE o.act = wanted
-	ORDER BY o.ctid DESC LIMIT 1;
 $$;
 
 /* ---- bootstrap ---- */

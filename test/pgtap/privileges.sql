@@ -189,14 +189,6 @@ INSERT INTO identities VALUES
 
 /* ---- the lists are complete ---- */
 
-CREATE FUNCTION pg_temp.members(catalog regclass) RETURNS SETOF oid
-LANGUAGE sql AS $$
-	SELECT d.objid
-	FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-	WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'claiim'
-		AND d.deptype = 'e' AND d.classid = catalog
-$$;
-
 SELECT pg_temp.none($$SELECT m::regclass::text FROM pg_temp.members('pg_class') m WHERE m::regclass::text NOT IN (SELECT name FROM relations)
 	UNION ALL SELECT m::regprocedure::text FROM pg_temp.members('pg_proc') m
 	WHERE m::regprocedure::text NOT IN (SELECT name FROM functions) AND m::regprocedure::text NOT LIKE 'claiim.\_%'$$,

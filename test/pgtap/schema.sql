@@ -5,13 +5,7 @@
  * Needs a superuser and a cluster that preloads claiim.  Walks every object
  * that belongs to the extension, so that one added later is held to the same.
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
+\ir include/start.sql
 
 /*
  * What the owner's default privileges would give away must not get in.  (That
@@ -24,26 +18,6 @@ ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO t_leak;
 ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO t_leak;
 CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
 SELECT no_plan();
-
-CREATE FUNCTION pg_temp.members(catalog regclass) RETURNS SETOF oid
-LANGUAGE sql AS $$
-	SELECT d.objid
-	FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
-	WHERE d.refclassid = 'pg_extension'::regclass AND e.extname = 'claiim'
-		AND d.deptype = 'e' AND d.classid = catalog
-$$;
-
-/* Nothing, or the list of what breaks a rule. */
-CREATE FUNCTION pg_temp.none(query text, name text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	found text;
-BEGIN
-	EXECUTE format('SELECT string_agg(x::text, E''\n'' ORDER BY x::text) FROM (%s) AS v (x)', query)
-	INTO found;
-	RETURN is(found, NULL, name);
-END
-$$;
 
 SELECT cmp_ok((SELECT count(*) FROM pg_temp.members('pg_proc')), '>', 70::bigint, 'the functions are found');
 SELECT cmp_ok((SELECT count(*) FROM pg_temp.members('pg_class') m JOIN pg_class c ON c.oid = m WHERE c.relkind IN ('r','p')), '=', 26::bigint, 'there are 26 tables');

@@ -7,17 +7,8 @@
  * Needs a superuser and a database of its own in a cluster that preloads
  * claiim: unlike governance.sql it commits, since the gate decides by what is
  * committed, and by nothing else.
- *
- * by(role, statement) runs a statement as the one who logs in as role.
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
+\ir include/helpers.sql
 
 SELECT no_plan();
 
@@ -32,27 +23,6 @@ CREATE ROLE t_nobody LOGIN IN ROLE claiim_admin, claiim_auditor;
 CREATE ROLE t_bot LOGIN;
 CREATE ROLE t_bot2 LOGIN;
 
-CREATE FUNCTION pg_temp.by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	EXECUTE format('SET LOCAL SESSION AUTHORIZATION %I', role);
-	EXECUTE statement INTO result;
-	RESET SESSION AUTHORIZATION;
-	RETURN result;
-END
-$$;
-/* Proposed by one, approved by the other; the change. */
-CREATE FUNCTION pg_temp.both(proposer name, approver name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	change text := pg_temp.by(proposer, 'SELECT claiim.' || statement);
-BEGIN
-	PERFORM pg_temp.by(approver, format('SELECT claiim.approve(%L)', change));
-	RETURN change;
-END
-$$;
 /* As pgTAP's throws_like, which does not compare the SQLSTATE. */
 CREATE FUNCTION pg_temp.throws_like(statement text, state text, message text, name text) RETURNS text
 LANGUAGE plpgsql AS $$

@@ -7,14 +7,7 @@
  * secret.  What a token proves at the gate is in test/sql/23_tokens.sql and
  * test/t/018_tokens.pl.
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
-CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
+\ir include/refusals.sql
 
 SELECT no_plan();
 
@@ -29,40 +22,8 @@ CREATE ROLE t_mem LOGIN;
 CREATE ROLE t_bot LOGIN IN ROLE claiim_agent;
 CREATE ROLE t_nobody LOGIN IN ROLE claiim_admin, claiim_auditor;
 
-/* The first column of a statement's row, as the human who logs in as role. */
-CREATE FUNCTION pg_temp.by(role name, statement text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	result text;
-BEGIN
-	EXECUTE format('SET LOCAL SESSION AUTHORIZATION %I', role);
-	EXECUTE statement INTO result;
-	RESET SESSION AUTHORIZATION;
-	RETURN result;
-END
-$$;
-
-/* Proposed by one, approved by the other. */
-CREATE FUNCTION pg_temp.both(proposer name, approver name, statement text) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-	change text := pg_temp.by(proposer, statement);
-BEGIN
-	PERFORM pg_temp.by(approver, format('SELECT claiim.approve(%L)', change));
-END
-$$;
-
-CREATE FUNCTION pg_temp.refused(role name, statement text, code text,
-								message text, name text) RETURNS text
-LANGUAGE plpgsql AS $$
-BEGIN
-	RETURN throws_ok(format('SELECT pg_temp.by(%L, %L)', role, statement),
-					 code::char(5), message, name);
-END
-$$;
-
 /* All of an error that a client sees, or NULL. */
-CREATE FUNCTION pg_temp.error_by(role name, statement text) RETURNS text
+CREATE FUNCTION pg_temp.whole_error_by(role name, statement text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
 	detail text;
@@ -77,13 +38,6 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, detail, hint,
 					 regexp_replace(context, E'SQL statement "[^"]*"\nPL/pgSQL function pg_temp.*$', ''));
 END
-$$;
-
-/* An act's detail, of the last of its kind. */
-CREATE FUNCTION pg_temp.detail(wanted text) RETURNS jsonb
-LANGUAGE sql AS $$
-	SELECT o.detail::jsonb FROM claiim.outbox o WHERE o.act = wanted
-	ORDER BY o.act_id COLLATE "C" DESC LIMIT 1;
 $$;
 
 CREATE FUNCTION pg_temp.token(id text) RETURNS claiim.tokens
@@ -177,7 +131,7 @@ SELECT is(pg_temp.about((pg_temp.token(:'forever')).expires_at, clock_timestamp(
 SELECT is((SELECT networks IS NULL AND label IS NULL FROM claiim.tokens WHERE token = :'forever2'), true, 'nor is it bound where that was not');
 
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.rotate_token(%L)', :'a'), '55000', format('token %s has been rotated already', :'a'), 'a token is rotated once');
-SELECT is(pg_temp.error_by('t_ann', format('SELECT claiim.rotate_token(%L)', :'a')) LIKE format('%%Token %s took its place.%%', :'b'), true, 'and the error names the one in its place');
+SELECT is(pg_temp.whole_error_by('t_ann', format('SELECT claiim.rotate_token(%L)', :'a')) LIKE format('%%Token %s took its place.%%', :'b'), true, 'and the error names the one in its place');
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.rotate_token(%L)', :'c'), '55000', format('token %s has been rotated already', :'c'), 'also when its overlap is over');
 SELECT pg_temp.by('t_ann', $$SELECT token_id FROM claiim.issue_token('bot', interval '1 us')$$) AS short \gset
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.rotate_token(%L)', :'short'), '55000', format('token %s has expired', :'short'), 'one that has expired is not rotated');
@@ -199,17 +153,17 @@ SELECT pg_temp.refused('t_ann', 'SELECT claiim.rotate_token(NULL)', '22004', 'to
 SELECT pg_temp.refused(role::name, format(statement, :'e'), '42501', NULL, format('%s: %s', role, statement))
 FROM unnest('{t_eve,t_fred,t_aud,t_mem,t_nobody,t_bot}'::text[]) AS role,
 	unnest(ARRAY['SELECT claiim.rotate_token(%L)', 'SELECT claiim.revoke_token(%L, ''x'')', 'SELECT claiim.issue_token(''bot'') -- %L']) AS statement;
-SELECT is(pg_temp.error_by('t_eve', format('SELECT claiim.rotate_token(%L)', :'e')),
-	pg_temp.error_by('t_eve', 'SELECT claiim.rotate_token(''ctk_00000000000000000000000000'')'),
+SELECT is(pg_temp.whole_error_by('t_eve', format('SELECT claiim.rotate_token(%L)', :'e')),
+	pg_temp.whole_error_by('t_eve', 'SELECT claiim.rotate_token(''ctk_00000000000000000000000000'')'),
 	'another organization''s admin does not learn whether there is such a token');
-SELECT is(strpos(pg_temp.error_by('t_ann', format(statement, :'b_token')), right(:'b_token', 43)), 0, 'a token in the place of its identifier is not repeated: ' || statement)
+SELECT is(strpos(pg_temp.whole_error_by('t_ann', format(statement, :'b_token')), right(:'b_token', 43)), 0, 'a token in the place of its identifier is not repeated: ' || statement)
 FROM unnest(ARRAY['SELECT claiim.rotate_token(%L)', 'SELECT claiim.revoke_token(%L, ''x'')', 'SELECT claiim.issue_token(''bot'', label => %L)']) AS statement;
 SELECT pg_temp.by('t_ann', $$SELECT token_id FROM claiim.issue_token('late-bot')$$) AS late \gset
 SELECT pg_temp.both('t_ann', 't_bob', $$SELECT claiim.retire_agent('late-bot', 'old')$$);
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.rotate_token(%L)', :'late'), '55000', 'agent "late-bot" is retired', 'a token of a retired agent is not rotated');
-SELECT is(pg_temp.error_by('t_ann', format('SELECT claiim.revoke_token(%L, ''old'')', :'late')), NULL, 'but revoked');
+SELECT is(pg_temp.whole_error_by('t_ann', format('SELECT claiim.revoke_token(%L, ''old'')', :'late')), NULL, 'but revoked');
 SELECT pg_temp.by('t_ann', $$SELECT claiim.suspend_agent('bot', 'x')$$);
-SELECT is(pg_temp.error_by('t_ann', format('SELECT claiim.rotate_token(%L)', :'forever2')), NULL, 'one of a suspended agent is: the token may be why');
+SELECT is(pg_temp.whole_error_by('t_ann', format('SELECT claiim.rotate_token(%L)', :'forever2')), NULL, 'one of a suspended agent is: the token may be why');
 
 /* ---- revoking ---- */
 
@@ -228,11 +182,11 @@ SELECT is((SELECT count(*) FROM claiim.token_registry), (SELECT count(*) FROM cl
 SELECT is(pg_temp.by(role::name, 'SELECT count(*)::text FROM claiim.token_registry'), wanted::text, role || ' sees ' || wanted)
 FROM (VALUES ('t_ann', (SELECT count(*) FROM claiim.tokens)), ('t_aud', (SELECT count(*) FROM claiim.tokens)), ('t_fred', (SELECT count(*) FROM claiim.tokens)),
 	('t_eve', 0), ('t_nobody', 0)) AS v (role, wanted);
-SELECT is(pg_temp.error_by(role::name, 'SELECT * FROM claiim.token_registry') LIKE '42501 |%', true, role || ' cannot read it')
+SELECT is(pg_temp.whole_error_by(role::name, 'SELECT * FROM claiim.token_registry') LIKE '42501 |%', true, role || ' cannot read it')
 FROM unnest('{t_mem,t_bot}'::text[]) AS role;
-SELECT is(pg_temp.error_by('t_ann', 'SELECT digest FROM claiim.tokens') LIKE '42501 |%', true, 'nobody reads a digest');
+SELECT is(pg_temp.whole_error_by('t_ann', 'SELECT digest FROM claiim.tokens') LIKE '42501 |%', true, 'nobody reads a digest');
 SELECT hasnt_column('claiim', 'token_registry', 'digest', 'nor is it in the list');
-SELECT is(pg_temp.error_by(role::name, statement) LIKE '42501 |%', true, role || ': ' || statement)
+SELECT is(pg_temp.whole_error_by(role::name, statement) LIKE '42501 |%', true, role || ': ' || statement)
 FROM unnest('{t_ann,t_aud,t_bot}'::text[]) AS role,
 	unnest(ARRAY['INSERT INTO claiim.token_uses VALUES (''x'', now())', 'UPDATE claiim.token_uses SET last_used_at = now()', 'DELETE FROM claiim.token_uses',
 		'UPDATE claiim.tokens SET expires_at = NULL']) AS statement;

@@ -2,13 +2,7 @@
  * helpers.sql
  *	  Doing things as somebody, and what is said to them.  \ir include/helpers.sql
  */
-\set QUIET 1
-\set ON_ERROR_STOP 1
-\pset format unaligned
-\pset tuples_only true
-\pset pager off
-SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS pgtap;
+\ir start.sql
 CREATE EXTENSION IF NOT EXISTS claiim CASCADE;
 
 /* Runs a statement as the one who logs in as role; its first column. */
@@ -24,11 +18,14 @@ BEGIN
 END
 $$;
 
-/* Proposed by one, approved by the other; the change. */
+/*
+ * Proposed by one, approved by the other; the change.  proposal: a call of
+ * claiim's, with or without SELECT claiim. before it.
+ */
 CREATE FUNCTION pg_temp.both(proposer name, approver name, proposal text) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
-	change text := pg_temp.by(proposer, 'SELECT claiim.' || proposal);
+	change text := pg_temp.by(proposer, 'SELECT claiim.' || regexp_replace(proposal, '^SELECT claiim\.', ''));
 BEGIN
 	PERFORM pg_temp.by(approver, format('SELECT claiim.approve(%L)', change));
 	RETURN change;
@@ -72,16 +69,4 @@ $$;
 CREATE FUNCTION pg_temp.seen(role name, query text) RETURNS text
 LANGUAGE sql AS $$
 	SELECT pg_temp.by(role, format('SELECT coalesce(string_agg(x::text, E''\n''), '''') FROM (%s) AS x', query))
-$$;
-
-/* Nothing, or the list of what breaks a rule. */
-CREATE FUNCTION pg_temp.none(query text, name text) RETURNS text
-LANGUAGE plpgsql AS $$
-DECLARE
-	found text;
-BEGIN
-	EXECUTE format('SELECT string_agg(x::text, E''\n'' ORDER BY x::text) FROM (%s) AS v (x)', query)
-	INTO found;
-	RETURN is(found, NULL, name);
-END
 $$;
