@@ -141,13 +141,13 @@ chron_try_start_writer(ClaiimDatabase *db)
 }
 
 /*
- * Returns when a writer is running.
+ * Returns when a writer is running.  what: that needs one, for errors.
  *
  * Errors: 53400 if there is no place for another worker; 55006 while a
  * command holds it away; 57P03 if none came up before the deadline.
  */
 void
-chron_ensure_writer(ClaiimDatabase *db, int64 deadline)
+chron_ensure_writer(ClaiimDatabase *db, const char *what, int64 deadline)
 {
 	LaunchResult result = look_or_launch(db);
 	char		why[sizeof(db->writer_error)];
@@ -175,14 +175,14 @@ chron_ensure_writer(ClaiimDatabase *db, int64 deadline)
 		case LAUNCH_NO_WORKER:
 			ereport(ERROR,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-					 errmsg("the decision was not taken: Chron's writer could not be started"),
+					 errmsg("the %s was not taken: Chron's writer could not be started", what),
 					 errdetail("All background worker slots are in use."),
 					 errhint("Increase max_worker_processes and restart the server.")));
 			break;
 		case LAUNCH_HELD:
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("the decision was not taken: a command on this database keeps Chron's writer away"),
+					 errmsg("the %s was not taken: a command on this database keeps Chron's writer away", what),
 					 errhint("Try again when it has finished.")));
 			break;
 		case LAUNCH_UNDER_WAY:
@@ -191,7 +191,7 @@ chron_ensure_writer(ClaiimDatabase *db, int64 deadline)
 			LWLockRelease(claiim_shared->lock);
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
-					 errmsg("the decision was not taken: Chron's writer did not start within claiim.queue_timeout"),
+					 errmsg("the %s was not taken: Chron's writer did not start within claiim.queue_timeout", what),
 					 why[0] ? errdetail("The last start failed: %s.", why) : 0,
 					 errhint("The server's log says more.")));
 			break;

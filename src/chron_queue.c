@@ -171,7 +171,7 @@ stop_waiting(int code, Datum arg)
  */
 void
 chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
-					int64 deadline)
+					const char *what, int64 deadline)
 {
 	volatile bool done = false;
 
@@ -212,7 +212,7 @@ chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
 		pg_atomic_fetch_add_u64(&db->stats.queue_refused, 1);
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("the decision was not taken: the gate's queue is full"),
+				 errmsg("the %s was not taken: the gate's queue is full", what),
 				 errdetail("No place became free within claiim.queue_timeout (%d ms).",
 						   claiim_queue_timeout),
 				 errhint("Try again later, or increase claiim.queue_size.")));
@@ -285,7 +285,7 @@ first_unfinished(int n, ChronRequest **requests)
  */
 void
 chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
-				 int64 deadline)
+				 const char *what, int64 deadline)
 {
 	ChronRequest *unfinished;
 
@@ -300,7 +300,10 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 			pg_atomic_fetch_add_u64(&db->stats.unconfirmed, n);
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_STATEMENT_COMPLETION_UNKNOWN),
-					 errmsg("no answer: the decision could not be confirmed as recorded within claiim.queue_timeout"),
+					 errmsg("no answer: the %s could not be confirmed as recorded within claiim.queue_timeout",
+							what),
+					 requests[0]->completes != 0 ?
+					 errdetail("It may have been recorded; if it was, a further call says that the action is completed already.") :
 					 errdetail("It may have been recorded; it was not answered, so the action must not run."),
 					 errhint("Look for a long-held lock on claiim.chron, a missing synchronous standby, or a slow disk.")));
 		}

@@ -465,11 +465,13 @@ struct ChronRequest
 	uint8		data[CLAIIM_REQUEST_BYTES];
 };
 
+/* what: "decision" or "completion", for errors. */
 extern void chron_queue_reserve(ClaiimDatabase *db, int n,
-								ChronRequest **requests, int64 deadline);
+								ChronRequest **requests, const char *what,
+								int64 deadline);
 extern void chron_queue_push(ClaiimDatabase *db, int n, ChronRequest **requests);
 extern void chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
-							 int64 deadline);
+							 const char *what, int64 deadline);
 extern void chron_queue_release(int n, ChronRequest **requests);
 extern void chron_queue_free_slot(ChronRequest *request);
 
@@ -501,7 +503,8 @@ extern void chron_request_end(ChronRequest *request, const ChronEncoder *enc,
 							  const char *context, size_t len);
 
 /* chron_launch.c: starting, stopping and keeping away the writer */
-extern void chron_ensure_writer(ClaiimDatabase *db, int64 deadline);
+extern void chron_ensure_writer(ClaiimDatabase *db, const char *what,
+								int64 deadline);
 extern void chron_try_start_writer(ClaiimDatabase *db);
 extern void chron_writer_hold(Oid database);
 extern void chron_writer_unhold(Oid database);

@@ -231,15 +231,15 @@ complete(ClaiimDatabase *db, const Completion *completion, int64 deadline,
 	*now = Max(*now, GetCurrentTimestamp());
 	prove(completion, epoch, *now, &identity);
 
-	chron_ensure_writer(db, deadline);
-	chron_queue_reserve(db, 1, &request, deadline);
+	chron_ensure_writer(db, "completion", deadline);
+	chron_queue_reserve(db, 1, &request, "completion", deadline);
 	PG_TRY();
 	{
 		RequestState state;
 
 		encode(completion, &identity, epoch, request);
 		chron_queue_push(db, 1, &request);
-		chron_queue_wait(db, 1, &request, deadline);
+		chron_queue_wait(db, 1, &request, "completion", deadline);
 		state = pg_atomic_read_u32(&request->state);
 		if (state == REQUEST_FAILED)
 			raise_failure(completion, request);

@@ -318,15 +318,15 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 	 * Without a writer nothing is taken: what is left in a queue that nobody
 	 * empties would be missing to every other database.
 	 */
-	chron_ensure_writer(db, deadline);
-	chron_queue_reserve(db, nleft, requests, deadline);
+	chron_ensure_writer(db, "decision", deadline);
+	chron_queue_reserve(db, nleft, requests, "decision", deadline);
 	PG_TRY();
 	{
 		for (int i = 0; i < nleft; i++)
 			encode(question, &question->items[left[i]], asker, &verdicts[i],
 				   asked_at, requests[i]);
 		chron_queue_push(db, nleft, requests);
-		chron_queue_wait(db, nleft, requests, deadline);
+		chron_queue_wait(db, nleft, requests, "decision", deadline);
 		for (int i = 0; i < nleft; i++)
 		{
 			RequestState state = pg_atomic_read_u32(&requests[i]->state);

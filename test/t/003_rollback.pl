@@ -52,6 +52,8 @@ is($node->safe_psql('one', "SET $parallel = on; SET parallel_setup_cost = 0; SET
 	. "SELECT count(*) FROM pg_class, claiim_check('x', 'a', 'parallel') WHERE outcome = 'DENY' AND pg_class.oid < 1300"),
 	$node->safe_psql('one', 'SELECT count(*) FROM pg_class WHERE oid < 1300'), 'it can be called in a query that would be parallel');
 
+my $allowed = $node->safe_psql('one', "SELECT claiim.chron_id(seq, at) FROM claiim.chron WHERE target = 'failed'");
+
 # While the answer is waited for: the writer is stopped as by a debugger.
 my $writer = writer_pid($node, 'one');
 freeze($writer);
@@ -93,6 +95,8 @@ my @waiting = map { background($node, 'one', check("waits/$_")) } 1 .. 9;
 wait_until(sub { waiting() == 9 + 1 }, 'nine wait, and the backend whose client was killed');
 is(ask($node, 'one', 'too many', set => ["claiim.queue_timeout = '200ms'"]),
 	"53400: the decision was not taken: the gate's queue is full", 'a full queue is an error');
+wait_for_all(my $completing = background($node, 'one', "SET claiim.queue_timeout = '200ms'; SELECT claiim_complete('$allowed', 'failed');"));
+is(error_of($completing->{stderr}), "53400: the completion was not taken: the gate's queue is full", '... also for a completion');
 my $patient = background($node, 'one', check('patient'));
 usleep(200_000);
 
@@ -108,7 +112,7 @@ is(recorded('too many') . recorded('no such'), '', 'what was not taken over was 
 for my $round (1 .. 3)
 {
 	freeze(writer_pid($node, 'one'));
-	wait_for_all(map { background($node, 'one', "SET statement_timeout = '100ms';" . check("gone/$round/$_")) } 1 .. 7);
+	wait_for_all(map { background($node, 'one', "SET claiim.queue_timeout = '100ms';" . check("gone/$round/$_")) } 1 .. 7);
 	thaw();
 }
 is(ask($node, 'one', 'after all who left', set => ["claiim.queue_timeout = '5s'"]), 'ALLOW', 'who leaves gives his place back');

@@ -305,13 +305,29 @@ SQL
 {
 	my $id = allowed('left');
 	freeze(writer_pid($node, 'one'));
-	my $caller = background($node, 'one', "SET statement_timeout = '200ms';\n" . complete($id, 'succeeded'));
+	my $caller = background($node, 'one', complete($id, 'succeeded'));
+	wait_until(sub { waiting() == 1 }, 'it waits');
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'deploy' AND state = 'active'");
 	wait_for_all($caller);
 	thaw();
 	like($caller->{stderr}, qr/^.*57014/, 'who completes and leaves is not answered');
 	wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM claiim.completions JOIN claiim.chron USING (seq) WHERE target = 'left'") == 1 }, 'it is recorded all the same');
 	wait_for_all(my $again = background($node, 'one', complete($id, 'succeeded')));
 	like($again->{stderr}, qr/23505: the action of decision $id is completed already/, '... and who asks again is told so');
+}
+
+# What is said of one that cannot be recorded in time is of a completion, whose
+# action has run, and not of a decision.
+{
+	my $id = allowed('too late');
+	freeze(writer_pid($node, 'one'));
+	wait_for_all(my $caller = background($node, 'one', "SET claiim.queue_timeout = '300ms';\n" . complete($id, 'succeeded')));
+	thaw();
+	is(error_of($caller->{stderr}), '40003: no answer: the completion could not be confirmed as recorded within claiim.queue_timeout', 'a completion that waits for too long');
+	like($caller->{stderr}, qr/DETAIL:  It may have been recorded; if it was, a further call says that the action is completed already\./, '... is told what is to be made of it');
+	wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM claiim.completions JOIN claiim.chron USING (seq) WHERE target = 'too late'") == 1 }, 'it is recorded');
+	wait_for_all(my $again = background($node, 'one', complete($id, 'succeeded')));
+	like($again->{stderr}, qr/23505: the action of decision $id is completed already/, '... and a further call says so');
 }
 
 # Who does not trust this server at all, and knows the format's page, verifies it
