@@ -262,7 +262,34 @@ race('org', $rounds / 20, token_of('org-bot'),
 	name => 'an agent of an organization that is suspended is denied',
 	order => "reason_code = CASE after WHEN 'org.suspend' THEN 'org_suspended' ELSE 'allowed' END");
 
-is(join('', map { slurp_file("$dir/$_.err") } 'ann', 'bob', $superuser), '', 'no human met an error');
+# Governance that no decision depends on makes none be taken again, however much of
+# it there is: what one human, or an agent, can do in a loop keeps no ALLOW from being
+# recorded.
+{
+	my $stat = sub { return say($superuser, 'SELECT reevaluated, epoch FROM claiim.pg_stat_claiim') };
+	my $token = token_of('agent-bot');
+	my @load = start_asking('agent-bot', 'race/calm', $token);
+	wait_until(sub { !grep { -s $_->{out} < 200 } @load }, 'all are asking');
+	my ($before, $start) = ($stat->(), say($superuser, 'SELECT max(seq) FROM claiim.chron'));
+	for (1 .. 60)
+	{
+		my $change = say('ann', "SELECT claiim.retire_agent('agent-bot', 'calm $_')");
+		say('bob', "SELECT claiim.reject('$change', 'race')");
+		$change = say('ann', "SELECT claiim.bind_policy('agent-bot', claiim.publish_policy('calm', E'skill: deploy-v1\\nallow: [deploy:staging] # $_', 'acme'))");
+		say('ann', "SELECT claiim.withdraw('$change')");
+		say('ann', "SELECT claiim.publish_skill('calm', 'actions: [\"calm:a$_\"]', 'acme'), count(*) FROM claiim.issue_token('agent-bot')");
+		say('bound', "SELECT claiim_request_session('agent-bot', '{deploy:*}', '{**}', 'race')") if $_ <= 10;
+	}
+	my $after = $stat->();
+	kill 'TERM', map { $_->{pid} } @load;
+	wait_for_all(@load);
+	is($after, $before, 'proposals, rejections, withdrawals, documents, tokens and requests of agents: no decision is taken again for them');
+	cmp_ok($node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE seq > $start AND agent = 'agent-bot' AND outcome = 'ALLOW'"), '>', 300, '... while there were decisions');
+	cmp_ok($node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE seq > $start AND kind = 'act'"), '>', 300, '... and acts');
+	note("$before: decisions taken again for revocations, and the epoch");
+}
+
+is(join('', map { slurp_file("$dir/$_.err") } 'ann', 'bob', 'bound', $superuser), '', 'no human met an error');
 chron_is_sound($node, 'one', 'in the end');
 $node->stop;
 diag("seed was $seed") unless Test::More->builder->is_passing;
