@@ -63,7 +63,7 @@ CREATE VIEW claiim.pg_stat_claiim WITH (security_invoker) AS
 	SELECT d.oid AS datid, d.datname, s.*
 	FROM claiim._stat() s, pg_catalog.pg_database d
 	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();
-COMMENT ON VIEW claiim.pg_stat_claiim IS 'What the gate has done in this database since the server started: one row, or none if it was not used..';
+COMMENT ON VIEW claiim.pg_stat_claiim IS 'What the gate has done in this database since the server started: one row, or none if it was not used.';
 COMMENT ON COLUMN claiim.pg_stat_claiim.datid IS 'OID of this database';
 COMMENT ON COLUMN claiim.pg_stat_claiim.datname IS 'Name of this database';
 COMMENT ON COLUMN claiim.pg_stat_claiim.allowed IS 'Decisions recorded with outcome ALLOW';
@@ -99,7 +99,7 @@ CREATE VIEW claiim.pg_stat_claiim_reasons WITH (security_invoker) AS
 	SELECT d.datname, r.reason_code, r.decisions
 	FROM claiim._stat_reasons() r, pg_catalog.pg_database d
 	WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();
-COMMENT ON VIEW claiim.pg_stat_claiim_reasons IS 'Decisions recorded in this database since the server started, by reason code..';
+COMMENT ON VIEW claiim.pg_stat_claiim_reasons IS 'Decisions recorded in this database since the server started, by reason code.';
 COMMENT ON COLUMN claiim.pg_stat_claiim_reasons.datname IS 'Name of this database';
 COMMENT ON COLUMN claiim.pg_stat_claiim_reasons.reason_code IS 'The reason code: doc/decisions.md';
 COMMENT ON COLUMN claiim.pg_stat_claiim_reasons.decisions IS 'How many decisions had it';

@@ -56,7 +56,7 @@ secret_error(const char *why, int saved_errno)
 			 saved_errno ?
 			 errdetail_log("File \"%s\": %m.", claiim_token_secret_file) :
 			 errdetail_log("File \"%s\".", claiim_token_secret_file),
-			 errhint("Set claiim.token_secret_file to a file of at least %d bytes that only the server's user can read (mode 0600).",
+			 errhint("Set claiim.token_secret_file to a file of at least %d bytes that only the server's user can read (mode 0600). The server's log names the file.",
 					 SECRET_MIN)));
 }
 
