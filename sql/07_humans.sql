@@ -153,6 +153,11 @@ BEGIN
 				  DETAIL = 'It is decided by the latest committed state, which an older snapshot does not show.',
 				  HINT = 'Call governance functions in a transaction of their own.';
 	END IF;
+	IF current_setting('transaction_read_only')::boolean THEN
+		RAISE EXCEPTION 'governance cannot act in a read-only transaction'
+			USING ERRCODE = 'read_only_sql_transaction',
+				  HINT = 'Begin one that is READ WRITE, or, on a standby, connect to the primary.';
+	END IF;
 	PERFORM claiim._begin_governing();
 
 	SELECT x.* INTO h FROM claiim.humans x
@@ -161,7 +166,9 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'role "%" is not the role of a registered human', session_user
 			USING ERRCODE = 'insufficient_privilege',
-				  HINT = 'Log in with the role that your registration names. SET ROLE does not change who you are.';
+				  HINT = CASE WHEN claiim._founding_org() IS NULL
+						 THEN 'Nobody is registered in this database yet: a superuser begins with claiim.bootstrap().'
+						 ELSE 'Log in with the role that your registration names. SET ROLE does not change who you are.' END;
 	END IF;
 	IF h.status <> 'active' THEN
 		RAISE EXCEPTION 'human "%" is not active', h.human
@@ -172,7 +179,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim._actor() IS
-'The human who is logged in, who cannot be deactivated before this transaction ends. Errors: 42501 if the role is no active human''s; 25000 in a transaction that is not READ COMMITTED.';
+'The human who is logged in, who cannot be deactivated before this transaction ends. Errors: 42501 if the role is no active human''s; 25000 in a transaction that is not READ COMMITTED, 25006 in one that is read only.';
 
 CREATE FUNCTION claiim._holds(human text, capability text, org text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER

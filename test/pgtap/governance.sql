@@ -53,6 +53,9 @@ $$;
 
 /* ---- bootstrap ---- */
 
+SELECT is(pg_temp.error_by('t_nobody', $$SELECT claiim.publish_skill('deploy','actions: [a]','acme')$$),
+	'42501 | role "t_nobody" is not the role of a registered human | Nobody is registered in this database yet: a superuser begins with claiim.bootstrap().',
+	'before it governance says how to begin');
 SELECT is(pg_temp.error_by('t_ann', $$SELECT claiim.bootstrap('acme','ann','t_ann','bob','t_bob')$$) LIKE '42501 | permission denied%',
 	true, 'bootstrap is for the owner, not for any role');
 SELECT throws_ok($$SELECT claiim.bootstrap('acme','ann','t_ann','ann','t_bob')$$, '22023', NULL,
