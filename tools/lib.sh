@@ -50,7 +50,10 @@ have_server() { [ -x "$("$PG_CONFIG" --bindir 2>/dev/null)/postgres" ]; }
 random_hex() { od -An -v -tx1 -N"$1" /dev/urandom | tr -d ' \n'; }
 
 # ensure_state: .claiim/, which the server's user may walk through, not list.
-ensure_state() { mkdir -p "$state" && chmod 0711 "$state"; }
+ensure_state() {
+	{ mkdir -p "$state" && chmod 0711 "$state"; } 2>/dev/null ||
+		die "$state is somebody else's, or cannot be made by $(id -un): take a checkout of your own"
+}
 
 now_ms() { date +%s%3N; }
 
