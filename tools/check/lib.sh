@@ -32,14 +32,18 @@ files_of() {
 	done
 }
 
-# fresh_server: one as initdb leaves it, whatever ran before; preloads claiim.
-# initdb runs once, the rest is copying.
-fresh_server() {
-	local pristine=$scratch/pristine
+# pristine_server: what initdb leaves, once; the rest is copying.
+pristine=$scratch/pristine
+pristine_server() {
 	if [ ! -d "$pristine" ]; then
 		home_usable "$pristine"
 		server_init "$pristine" postgres trust
 	fi
+}
+
+# fresh_server: one as initdb leaves it, whatever ran before; preloads claiim.
+fresh_server() {
+	pristine_server
 	if [ -d "$home" ]; then
 		server_stop "$home" immediate
 		rm -rf "$home"

@@ -4,8 +4,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
-fresh_server >&2
 name=$(basename "$1" .sql)
+home=$scratch/pgtap-$name		# two at a time
+fresh_server >&2
 as_server "$(pg_bindir)/createdb" "$name"
 status=0
 as_server "$(pg_bindir)/psql" --no-psqlrc --quiet --no-align --tuples-only --pset pager=off \

@@ -8,4 +8,5 @@
 cd "$scratch/src"
 mapfile -t tests < <(files_of test/pgtap '*.sql')
 tests=("${tests[@]/#/test/pgtap/}")
-"$root/tools/check/tap.pl" "$result" 1 "$root/tools/check/pgtap-file.sh" -- "${tests[@]/%/.sql}"
+pristine_server
+"$root/tools/check/tap.pl" "$result" 2 "$root/tools/check/pgtap-file.sh" -- "${tests[@]/%/.sql}"
