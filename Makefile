@@ -35,6 +35,7 @@ help:
 	@echo 'make clean-demo       stop it and remove it with its data, and .claiim/'
 	@echo 'make check            all test suites; installs what they need, as demo does;'
 	@echo '                      KEEP=1 keeps their scratch directory'
+	@echo '                      (package, docker: where tools/install-deps.sh package, docker was run)'
 	@echo 'make check-SUITE      one of: unit fuzz cppcheck regress isolation pgtap tap sdk package docker'
 	@echo 'make check-pg17, -pg18 all of it on that server, in a chroot of the Debian release'
 	@echo '                      that has it (as root); make clean-cache removes the chroots'

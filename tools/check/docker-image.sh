@@ -1,7 +1,8 @@
 #!/bin/bash
 #
 # The second part of docker.sh, in namespaces of its own: the image is built of
-# $base, with packages that are kept in $packages, into $containers.
+# $base, with packages that are kept in $packages and layers in $images, and what
+# is run of it is in $containers.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -21,20 +22,28 @@ mount --bind "$containers/networks" /etc/cni/net.d
 # crun knows either kind of control groups, not both at once; we need none.
 umount /sys/fs/cgroup/unified 2>/dev/null || true
 
-# Layers are stacked where that is possible here, else copied, which is slow.
-driver=vfs
-mkdir "$containers/lower" "$containers/upper" "$containers/work" "$containers/merged"
-if mount -t overlay -o "lowerdir=$containers/lower,upperdir=$containers/upper,workdir=$containers/work" \
-	overlay "$containers/merged" 2>/dev/null; then
-	umount "$containers/merged"
+# Layers are stacked where that is possible here, and those of the image kept;
+# else they are copied, which is slow and takes room.
+stackable() {
+	local dir status=0
+	mkdir -p "$1" && dir=$(mktemp -d "$1/try.XXXXXX") && mkdir "$dir/lower" "$dir/upper" "$dir/work" "$dir/merged" || return
+	mount -t overlay -o "lowerdir=$dir/lower,upperdir=$dir/upper,workdir=$dir/work" overlay "$dir/merged" 2>/dev/null &&
+		umount "$dir/merged" || status=1
+	rm -rf "$dir"
+	return "$status"
+}
+if stackable "$images" && stackable "$containers"; then
 	driver=overlay
+else
+	driver=vfs
+	rm -rf "$images"
+	images=$containers/images
 fi
-cat >"$containers/storage.conf" <<END
-[storage]
-driver = "$driver"
-graphroot = "$containers/storage"
-runroot = "$containers/run"
-END
+# storage DIRECTORY [IMAGES]
+storage() {
+	printf '[storage]\ndriver = "%s"\ngraphroot = "%s"\nrunroot = "%s"\n' "$driver" "$1" "$containers/run"
+	[ -z "${2:-}" ] || printf '[storage.options]\nadditionalimagestores = ["%s"]\n' "$2"
+} >"$containers/storage.conf"
 
 # A container may not have more of anything than we may have ourselves.
 limit() {
@@ -60,21 +69,35 @@ export BUILDAH_ISOLATION=chroot TMPDIR=$containers/tmp
 
 say "building the image ($driver)"
 began=$(now_ms)
-build() {
+storage "$images"
+make_base() {
 	local from
 	from=$(buildah from scratch) &&
 		buildah add --quiet "$from" "$base/" / &&
 		buildah config --cmd bash "$from" &&
-		buildah commit --quiet --rm "$from" localhost/base &&
+		buildah commit --quiet --rm "$from" localhost/base
+}
+build() {
+	buildah rm --all >/dev/null &&
+		{ buildah inspect --type image localhost/base >/dev/null || make_base; } &&
 		# Slim images keep none of the packages that they install: ours are kept outside.
-		buildah bud --format docker --build-arg BASE=localhost/base --volume "$packages:/var/cache/apt/archives" \
+		buildah bud --layers --format docker --build-arg BASE=localhost/base --volume "$packages:/var/cache/apt/archives" \
 			--file "$scratch/src/docker/Dockerfile" --tag claiim:0.1.0 "$scratch/src"
 }
-if ! build >"$scratch/out/docker-build.log" 2>&1; then
+built() { build >"$scratch/out/docker-build.log" 2>&1; }
+# It may be that one that was killed left there what nobody can go on with.
+again() {
+	! grep -q 'building at STEP' "$scratch/out/docker-build.log" && rm -rf "$images" && built
+}
+if ! built && ! again; then
 	tail -n 100 "$scratch/out/docker-build.log"
+	lost=$(grep -m 1 -E 'Failed to fetch|Could not (resolve|connect)|Unable to connect|Hash Sum mismatch' \
+		"$scratch/out/docker-build.log" || true)
+	[ -z "$lost" ] || skip "the image's packages could not be fetched: $lost"
 	die "the image could not be built"
 fi
 say "built in $(seconds_since "$began")"
+[ "$images" = "$containers/images" ] || storage "$containers/storage" "$images"
 
 # From here on there is no network but the containers' own.
 exec unshare --net "$root/tools/check/docker-run.sh"

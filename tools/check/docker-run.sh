@@ -6,19 +6,21 @@
 . "$(dirname "$0")/lib.sh"
 set +e		# what fails is a test that fails
 
-passed=0 failed=0
-# ok NAME COMMAND...: what it says is shown if it fails.
+passed=0 failed=0 last=$(now_ms)
+# ok NAME COMMAND...: what it says is shown if it fails; and the time since the
+# one before.
 ok() {
 	local name=$1 said
 	shift
 	if said=$("$@" 2>&1); then
 		passed=$((passed + 1))
-		say "ok - $name"
+		say "ok - $name   $(seconds_since "$last")"
 	else
 		failed=$((failed + 1))
 		say "not ok - $name"
 		printf '%s\n' "$said" | sed 's/^/    /'
 	fi
+	last=$(now_ms)
 }
 is() { [ "$1" = "$2" ] || { printf 'seen:     %s\nexpected: %s\n' "$1" "$2"; return 1; }; }
 like() { [[ $1 =~ $2 ]] || { printf 'seen:     %s\nexpected: %s\n' "$1" "$2"; return 1; }; }
@@ -55,8 +57,13 @@ said=$(docker run --rm localhost/base true 2>&1) ||
 cd "$scratch/src/docker"
 image=claiim:0.1.0
 inspect() { docker inspect --format "$1" "${2:-$image}"; }
-id_of() { docker compose ps -q claiim; }
-in_it() { docker exec -i "$(id_of)" "$@"; }
+# up: docker compose up, and which container that is, which takes a second to ask.
+id=
+up() {
+	docker compose up -d 2>&1 || return
+	id=$(docker compose ps -q claiim)
+}
+in_it() { docker exec -i "$id" "$@"; }
 sql() { in_it psql -X -A -t -q -v ON_ERROR_STOP=1 -c "$1"; }
 healthy() {
 	local container=$1
@@ -97,14 +104,14 @@ ok 'compose refuses to start it without a TOKEN_SECRET' like "$(cp .env.example 
 cp .env.example .env
 echo "TOKEN_SECRET=$(openssl rand -hex 32)" >>.env
 ok 'compose.yaml is valid' docker compose config --quiet
-if ! said=$(docker compose up -d 2>&1); then
-	ok 'docker compose up -d' like "$said" '^it started$'
+if ! up >"$scratch/out/up.log"; then
+	ok 'docker compose up -d' like "$(cat "$scratch/out/up.log")" '^it started$'
 	finish
 fi
 said=$(NO_COLOR=1 bash rehearsal.sh 2>&1 || true)
 say "$said"
 ok 'the rehearsal, as soon as it is started' is "${said##*$'\n'}" 'PASS: 13 / FAIL: 0'
-first=$(id_of)
+first=$id
 ok 'it is healthy' healthy "$first"
 
 # What it is allowed
@@ -157,9 +164,9 @@ ok 'docker compose stop: a clean shutdown' like "$(log_of "$first" | tail -n 12)
 ok '... after which it has ended by itself' is "$(inspect '{{.State.ExitCode}}' "$first")" 0
 ok '... with nothing left to recover' is "$(docker compose start >/dev/null 2>&1; healthy "$first"; log_of "$first" | grep -c 'not properly shut down')" 0
 docker compose down 2>&1
-docker compose up -d 2>&1
-healthy "$(id_of)"
-ok 'docker compose down and up: another container' is "$([ "$(id_of)" != "$first" ] && echo another)" another
+up
+healthy "$id"
+ok 'docker compose down and up: another container' is "$([ "$id" != "$first" ] && echo another)" another
 ok '... with the same Chron' is "$(sql "SELECT encode(link, 'hex') FROM claiim.chron WHERE seq = ${link%:*}")" "${link#*:}"
 ok '... which verifies' is "$(sql 'SELECT ok FROM claiim.verify()')" t
 ok '... and the same tokens' is "$(sql "$by_token")" ALLOW
@@ -175,8 +182,8 @@ printf '%s\n' "$secret" >token_secret
 chown 999 token_secret
 chmod 0400 token_secret
 printf '%s\n' COMPOSE_FILE=compose.yaml:compose.secrets.yaml TOKEN_SECRET=file >.env
-docker compose up -d 2>&1
-ok 'the token secret by a file, as compose.secrets.yaml says' healthy "$(id_of)"
+up
+ok 'the token secret by a file, as compose.secrets.yaml says' healthy "$id"
 ok '... is the same secret' is "$(sql "$by_token")" ALLOW
 docker compose down --volumes 2>&1
 

@@ -5,9 +5,11 @@
 # packages (docker-image.sh), and run by podman behind docker-compose, as
 # docker/README.md says (docker-run.sh), in namespaces that end with the suite.
 #
-# Slow at first: the base and the packages are fetched once, and kept in
-# .claiim/cache, or where CLAIIM_CACHE says.  Containers and images are in the
-# scratch directory, and go with it.
+# Slow at first: the base, the packages and the layers of the image, 2 GB, are
+# kept for a month in .claiim/cache, or where CLAIIM_CACHE says.  A step of the
+# Dockerfile is run again if it, or what it copies, has changed.  Containers are
+# in the scratch directory, and go with it.  What cannot be fetched, or started on
+# this machine, is a suite that is skipped, not one that fails.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -16,11 +18,16 @@ major=$("$PG_CONFIG" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 is_root || skip "images are built and run by root only"
 command -v apt-get >/dev/null || skip "the base of the image is made by debootstrap: this is not a Debian system"
 unshare --mount --pid --ipc --net --fork true 2>/dev/null || skip "this machine lets even root make no namespaces"
-"$root/tools/install-deps.sh" docker || skip "buildah, podman, debootstrap or docker-compose could not be installed"
+for program in buildah podman crun debootstrap docker-compose ip openssl; do
+	command -v "$program" >/dev/null || skip "no $program here (tools/install-deps.sh docker)"
+done
 
 cache=${CLAIIM_CACHE:-$state/cache}
 base=$cache/docker-base
+images=$cache/docker-images
 mkdir -p "$cache/docker-apt/partial"
+exec 9>"$cache/docker.lock"
+flock 9			# one at a time builds there
 
 # Debian's mirror as this machine's apt has it, and how it may be fetched.
 make_base() {
@@ -29,19 +36,23 @@ make_base() {
 		sed -n '/^Debian|main|/ { s/^[^|]*|[^|]*|//p; q }')
 	[ -n "$mirror" ] || skip "apt knows no mirror of Debian's here"
 	say "making a base by debootstrap"
-	rm -rf "$base" "$base.new"
+	rm -rf "$base" "$base.new" "$images"
 	eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
 	case ${http_proxy:-DIRECT} in DIRECT) ;; *) export http_proxy ;; esac
-	debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-		bookworm "$base.new" "$mirror" || die "debootstrap failed"
+	# In a namespace of its own, with which its mounts go, however it ends.
+	timeout --kill-after=10 900 unshare --mount --pid --fork --kill-child --propagation private \
+		debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+		bookworm "$base.new" "$mirror" || { rm -rf "$base.new"; skip "debootstrap could not make the image's base"; }
 	apt-config dump Acquire | grep -v '^Acquire::\(IndexTargets\|Changelogs\|CompressionTypes\|Languages\)' \
 		>"$base.new/etc/apt/apt.conf.d/90claiim" || true
 	printf 'force-unsafe-io\n' >"$base.new/etc/dpkg/dpkg.cfg.d/claiim"
 	rm -rf "$base.new"/var/cache/apt/archives/*.deb "$base.new"/var/lib/apt/lists/*
+	touch "$base.new/etc/debian_version"
 	mv "$base.new" "$base"
 }
-[ -e "$base/etc/debian_version" ] || make_base
+# Packages of a month ago are not what a user gets.
+[ -n "$(find "$base/etc/debian_version" -mtime -30 2>/dev/null)" ] || make_base
 
-export base packages=$cache/docker-apt containers=$scratch/containers
+export base images packages=$cache/docker-apt containers=$scratch/containers
 exec unshare --mount --pid --ipc --fork --kill-child --mount-proc --propagation private \
 	"$root/tools/check/docker-image.sh"
