@@ -248,6 +248,7 @@ SQL
 	is($out . error_of($err), "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", 'a partition with the wrong bounds: no answer');
 	(my $table = $name) =~ s/claiim\.//;
 	like($err, qr/DETAIL:  The last start failed: new row for relation "$table" violates partition constraint\./, '... which says so');
+	unlike(slurp_file($node->logfile), qr/terminated by signal/, '... and nobody crashed');
 	is($node->safe_psql('bounds', "SELECT count(*) FROM $name"), 0, '... and nothing in it');
 	$node->safe_psql('bounds', "SET claiim.allow_drop_chron = on; DROP TABLE $name");
 	wait_until(sub { ask($node, 'bounds', 'x', user => $superuser) eq 'DENY' }, 'the gate opens when it is gone');
@@ -261,6 +262,7 @@ CREATE TABLE $name PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO 
 COMMIT;
 SQL
 	is(ask($node, 'bounds', 'x', user => $superuser), '23514: no answer: the decision could not be recorded', 'put in the place of the right one: no answer');
+	unlike(slurp_file($node->logfile), qr/terminated by signal/, '... and nobody crashed');
 	is($node->safe_psql('bounds', "SELECT count(*) FROM $name"), 0, '... and nothing in it');
 	$node->safe_psql('bounds', "SET claiim.allow_drop_chron = on; DROP TABLE $name; ALTER TABLE claiim.renamed RENAME TO $table");
 	wait_until(sub { ask($node, 'bounds', 'x', user => $superuser) eq 'DENY' }, 'the gate opens when the right one is back');
