@@ -158,7 +158,8 @@ SQL
 	my $dba = background($node, 'one', "BEGIN;\nLOCK TABLE claiim.chron IN ACCESS EXCLUSIVE MODE;\nSELECT 'locked';\nSELECT pg_sleep(600);\n", user => $superuser);
 	wait_until(sub { slurp_file($dba->{out}) =~ /locked/ }, 'Chron is locked');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
-	my $caller = background($node, 'one', "SET claiim.queue_timeout = '6s';\n" . check('no writer'));
+	wait_until(sub { writer_pid($node, 'one') eq '' }, 'the writer has left');
+	my $caller = background($node, 'one', "SET claiim.queue_timeout = '8s';\n" . check('no writer'));
 	wait_until(sub { $node->safe_psql('one', "SELECT writer_error <> '' FROM claiim.pg_stat_claiim") eq 't' }, 'a start has failed');
 	step(-3600);
 	errors_in_time('a writer', "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", $caller);
@@ -190,7 +191,7 @@ for my $round (1 .. 3)
 {
 	my @load = map { start_load($node, 'one', 1, 30 * $_) } 1 .. 8;
 	my $gone = 0;
-	my $deadline = time + 30;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 	while ($gone < 8 && time < $deadline)
 	{
 		step(-60);
