@@ -83,4 +83,46 @@ is($standby->safe_psql('one', "SELECT detail::jsonb ->> 'timeline' FROM claiim.c
 	2, '... whose new timeline is announced in a record');
 
 $standby->stop;
+
+# Asynchronous: what was answered last may be on the old primary alone.  The new one
+# has the beginning of that Chron, nothing that is not so, and goes on from there.
+{
+	my $old = new_node('old', init => [ allows_streaming => 1 ]);
+	set_up($old, 'one');
+	$old->backup('b');
+	my $new = PostgreSQL::Test::Cluster->new('new');
+	$new->init_from_backup($old, 'b', has_streaming => 1);
+	$new->start;
+	my @early = answers_of(start_load($old, 'one', 4, 50));
+	$old->wait_for_catchup($new);
+
+	# The standby falls behind, as it may at any time.
+	my $receiver;
+	wait_until(sub { $receiver = $new->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver') }, 'the standby receives');
+	freeze($receiver);
+	my @load = start_load($old, 'one', 6, 4000);
+	wait_until(sub { -s $load[5]{out} }, 'there is load');
+	usleep(200_000);
+	$old->kill9;
+	my @late = answers_of(@load);
+	# What has reached its socket is not written either.
+	kill 'KILL', $receiver;
+	thaw();
+	wait_until(sub { $new->psql('postgres', 'SELECT 1') == 0 && $new->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver') ne $receiver }, 'the standby is up again');
+	$new->promote;
+	wait_until(sub { ask($new, 'one', 'promoted') eq 'ALLOW' }, 'the promoted standby answers');
+	my $tip = $new->safe_psql('one', "SELECT seq - 1 FROM claiim.chron WHERE act = 'writer.start' ORDER BY seq DESC LIMIT 1");
+	my (@kept, @lost);
+	my $ids = join ',', map { $_->[1] } @late;
+	my %seq = map { split /\|/ } split /\n/, $new->safe_psql('one', "SELECT id, (claiim._chron_key(id)).seq FROM unnest('{$ids}'::text[]) AS id");
+	push @{ $seq{ $_->[1] } <= $tip ? \@kept : \@lost }, $_ for @late;
+	cmp_ok(scalar @lost, '>', 0, 'an asynchronous standby is promoted: of the answers that were given, ' . @lost . ' are not there');
+	chron_is_sound($new, 'one', '... but those before them, without a gap,', @early, @kept);
+	$ids = join ',', map { $_->[1] } @lost;
+	is($new->safe_psql('one', "SELECT count(*) FROM claiim.decisions WHERE chron_id = ANY ('{$ids}')"), 0, '... and no other record has the identifier of one that is lost');
+	my (undef, undef, $unknown) = $new->psql('one', "SELECT claiim_complete('$lost[0][1]', 'succeeded')", extra_params => [ '-U', 'deploy', '-v', 'VERBOSITY=verbose' ]);
+	like(error_of($unknown), qr/^42501: there is no decision/, '... nor is it known there');
+	$new->stop;
+}
+
 done_testing();

@@ -84,4 +84,25 @@ is($new->safe_psql('one', 'SELECT count(DISTINCT log) FROM claiim.chron'), 2, '.
 chron_is_sound($new, 'one', 'restarted', @answers);
 
 $new->stop;
+
+# The same by links: the old cluster's files are the new one's from then on.
+{
+	my $linked = new_node('linked', start => 0);
+	$linked->append_conf('postgresql.conf', 'claiim.token_secret_file = \'' . $old->basedir . '/token_secret\'');
+	my %replaced = ($new->data_dir => $linked->data_dir, $new->port => $linked->port);
+	command_ok([ (map { $replaced{$_} // $_ } @upgrade), '--link' ], 'pg_upgrade --link');
+	$linked->start;
+	for my $db (qw(one two))
+	{
+		is($linked->safe_psql($db, $linked->safe_psql($db, $rows)), $before{$db}[0], "$db: every row of every table is as it was");
+		is($linked->safe_psql($db, 'SELECT ok FROM claiim.verify()'), 't', "$db: the chain verifies");
+	}
+	is(ask($linked, 'one', 'linked'), 'ALLOW', 'the gate works');
+	is(ask($linked, 'two', 'linked'), 'DENY', '... and who was suspended is');
+	my @given = answers_of(start_load($linked, 'one', 4, 100));
+	chron_is_sound($linked, 'one', 'linked', @answers[ 0 .. 399 ], @given);
+	is($linked->safe_psql('one', "SELECT count(DISTINCT log), max(detail::jsonb->>'previous_log') FROM claiim.chron"), "2|$log", '... in a log of its own');
+	$linked->stop;
+}
+
 done_testing();

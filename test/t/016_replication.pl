@@ -42,6 +42,24 @@ sub errors_of { return map { $_->{stderr} =~ /(?:ERROR|FATAL):\s+(\S+: [^\n]*)/g
 	push @answers, answers_of(start_load($node, 'one', 2, 100));
 	chron_is_sound($node, 'one', 'published', @answers);
 
+	# Either of the two is started again in the middle of it, or crashes.
+	for my $way (qw(fast immediate))
+	{
+		for my $server ($report, $node)
+		{
+			my @more = start_load($node, 'one', 3, 2000);
+			wait_until(sub { -s $more[2]{out} }, 'there is load');
+			usleep(rand 200_000);
+			$server->stop($way);
+			usleep(rand 200_000);
+			push @answers, answers_of(@more) if $server == $node;
+			$server->start;
+			push @answers, answers_of(@more) if $server == $report;
+		}
+	}
+	wait_until(sub { ask($node, 'one', 'after') eq 'ALLOW' }, 'the gate is open');
+	chron_is_sound($node, 'one', 'started again', @answers);
+
 	my $last = $node->safe_psql('one', 'SELECT max(seq) FROM claiim.chron');
 	wait_until(sub { $report->safe_psql('postgres', 'SELECT coalesce(max(seq), 0) FROM claiim.chron') == $last }, 'all have arrived');
 	my $rows = "SELECT count(*), md5(string_agg(r::text, E'\\n' ORDER BY seq)) FROM claiim.";

@@ -162,8 +162,8 @@ sub wait_for_all
 	return;
 }
 
-# start_load(NODE, DB, CLIENTS, CALLS, many => N): each asks CALLS times, and
-# notes; with "many" N things at a time.
+# start_load(NODE, DB, CLIENTS, CALLS, many => N, pause => SECONDS): each asks
+# CALLS times, and notes; with "many" N things at a time, with "pause" at leisure.
 sub start_load
 {
 	my ($node, $db, $clients, $calls, %opt) = @_;
@@ -175,10 +175,11 @@ sub start_load
 		push @started, background($node, $db, join '', map {
 			my $action = $_ % 4 ? 'deploy:staging' : 'deploy:production';
 			my $call = $_;
-			$opt{many}
+			($opt{pause} ? "DO 'BEGIN PERFORM pg_sleep($opt{pause}); END';\n" : '')
+			  . ($opt{many}
 			  ? "SELECT outcome, chron_id FROM claiim_check_many('deploy-bot', array_fill('$action'::text, '{$opt{many}}'), '{"
 			  . join(',', map { "$name/$call/$_" } 1 .. $opt{many}) . "}');\n"
-			  : "SELECT outcome, chron_id FROM claiim_check('deploy-bot', '$action', '$name/$call');\n"
+			  : "SELECT outcome, chron_id FROM claiim_check('deploy-bot', '$action', '$name/$call');\n")
 		} 1 .. $calls);
 	}
 	return @started;
