@@ -12,13 +12,14 @@
  */
 #include "claiim.h"
 
+#include <openssl/evp.h>
+
 #include "access/heapam.h"
 #include "access/multixact.h"
 #include "access/subtrans.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -48,12 +49,22 @@ Datum
 claiim_serialize(PG_FUNCTION_ARGS)
 {
 	text	   *what = PG_GETARG_TEXT_PP(0);
+	uint8		digest[EVP_MAX_MD_SIZE];
+	uint32		key[2];
 	LOCKTAG		tag;
 
-	/* Of a class that no SQL function can name; see claiim_batch_locktag. */
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0xC1A120u,
-						 hash_bytes((unsigned char *) VARDATA_ANY(what),
-									VARSIZE_ANY_EXHDR(what)), 0xC1);
+	/*
+	 * Of a class that no SQL function can name; see claiim_batch_locktag.  By a
+	 * hash for which nobody finds a name that has another's: he would take
+	 * another's lock, and keep it.
+	 */
+	if (!EVP_Digest(VARDATA_ANY(what), VARSIZE_ANY_EXHDR(what), digest, NULL,
+					EVP_sha256(), NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute the key of a lock")));
+	memcpy(key, digest, sizeof(key));
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, key[0], key[1], 0xC2);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	PG_RETURN_VOID();
 }

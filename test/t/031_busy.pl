@@ -63,6 +63,17 @@ $node->reload;
 
 chron_is_sound($node, 'one', 'busy governance');
 
+# ---- a transaction that stays open ----
+
+# Who publishes under a name keeps those waiting who publish under the same one,
+# and nobody else: not by a name of another organization's making that looks the
+# same to a hash of 32 bits, as "skill s52096" and "skill s73235" do.
+my $open = background($node, 'one', "BEGIN; SELECT claiim.publish_skill('s52096', 'actions: [a]', 'evil'); SELECT pg_sleep(600);\n", user => 'eve');
+wait_until(sub { one("SELECT count(*) FROM pg_stat_activity WHERE usename = 'eve' AND query ~ 'pg_sleep'") }, 'eve has published a skill, and sleeps');
+is(one("SET lock_timeout = '120s'; SELECT claiim.publish_skill('s73235', 'actions: [a]', 'acme')", 'ann'), 's73235-v1', 'another organization publishes a skill of its own');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'eve'");
+wait_for_all($open);
+
 # ---- a great deal at once ----
 
 my ($status, $out, $err) = $node->psql('one', "SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 10001)", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
