@@ -39,7 +39,7 @@ typedef struct CheckScanState
 	CustomScanState css;
 	ExprState  *call;
 	TupleTableSlot *row;		/* the answer, kept for a rescan; or empty */
-	bool		given;			/* it was returned */
+	int			position;		/* before the row 0, on it 1, after it 2 */
 } CheckScanState;
 
 static Plan *plan_check(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
@@ -171,7 +171,7 @@ offer_check(PlannerInfo *root, RelOptInfo *rel, Index relid, RangeTblEntry *rte)
 	path->path.rows = function_scan->rows;
 	path->path.startup_cost = function_scan->startup_cost;
 	path->path.total_cost = function_scan->total_cost;
-	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	path->flags = CUSTOMPATH_SUPPORT_PROJECTION | CUSTOMPATH_SUPPORT_BACKWARD_SCAN;
 	path->custom_private = list_make2(call, columns);
 	path->methods = &path_methods;
 	rel->pathlist = list_make1(path);
@@ -251,11 +251,14 @@ next_row(ScanState *node)
 {
 	CheckScanState *state = (CheckScanState *) node;
 
-	if (state->given)
+	if (ScanDirectionIsForward(node->ps.state->es_direction))
+		state->position = Min(state->position + 1, 2);
+	else
+		state->position = Max(state->position - 1, 0);
+	if (state->position != 1)
 		return NULL;
 	if (TupIsNull(state->row))
 		ask(state);
-	state->given = true;
 	return state->row;
 }
 
@@ -306,7 +309,7 @@ rescan_check(CustomScanState *node)
 	if (node->ss.ps.chgParam != NULL &&
 		hangs_on((Node *) scan->custom_exprs, node->ss.ps.chgParam))
 		ExecClearTuple(state->row);
-	state->given = false;
+	state->position = 0;
 }
 
 void

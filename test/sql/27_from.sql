@@ -61,6 +61,14 @@ FETCH NEXT FROM answer;
 FETCH PRIOR FROM answer;
 FETCH FIRST FROM answer;
 COMMIT;
+BEGIN;
+DECLARE answer CURSOR FOR SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'app/back');
+FETCH NEXT FROM answer;
+FETCH NEXT FROM answer;
+FETCH PRIOR FROM answer;
+FETCH PRIOR FROM answer;
+FETCH NEXT FROM answer;
+COMMIT;
 -- Through a view, a CTE, a function
 RESET SESSION AUTHORIZATION;
 CREATE VIEW pg_temp.my_gate AS SELECT outcome, chron_id FROM claiim_check('deploy-bot', 'deploy:staging', 'app/view');
