@@ -317,10 +317,13 @@ extern const char *directory_target_org(const char *target, size_t len);
 extern const NamedSession *directory_session(AgentEntry *entry,
 											 const char *session);
 extern void directory_session_used_up(AgentEntry *entry, const char *session);
+extern bool directory_reload_uses(AgentEntry *entry);
 
 /* session.c */
 extern int	session_load_open(const char *agent, MemoryContext context,
 							  NamedSession **sessions);
+extern bool session_reload_uses(const char *agent, int nsessions,
+								NamedSession *sessions);
 extern bool session_load(const char *session, const char *org,
 						 MemoryContext context, NamedSession *loaded);
 extern bool directory_org_has_target(const char *org, const char *pattern);

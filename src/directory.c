@@ -540,6 +540,29 @@ directory_session_used_up(AgentEntry *entry, const char *session)
 }
 
 /*
+ * Uses do not move the epoch.  Has another backend used up one of the agent's
+ * sessions since they were read?
+ */
+bool
+directory_reload_uses(AgentEntry *entry)
+{
+	OwnerScope	scope;
+	bool		bounded = false;
+	bool		found;
+
+	for (int i = 0; i < entry->nsessions; i++)
+		bounded |= entry->sessions[i].max_uses > 0 &&
+			!entry->sessions[i].used_up;
+	if (!bounded)
+		return false;
+	claiim_owner_begin(&scope, true);
+	found = session_reload_uses(entry->agent, entry->nsessions,
+								entry->sessions);
+	claiim_owner_end(&scope);
+	return found;
+}
+
+/*
  * The organization that owns a target; NULL if no pattern maps it.  After
  * directory_agent.
  */

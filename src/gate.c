@@ -120,6 +120,9 @@ decide(const Question *question, const Asked *item, const Asker *asker,
 		input.sessions = entry->sessions;
 	}
 	policy_decide(&input, &verdict->decision);
+	if (strcmp(verdict->decision.reason_code, "session_ambiguous") == 0 &&
+		directory_reload_uses(asker->entry))
+		policy_decide(&input, &verdict->decision);
 	verdict->session = question->session;
 	if (verdict->decision.session != NULL)
 		verdict->session = verdict->decision.session->name;

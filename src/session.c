@@ -161,6 +161,35 @@ session_load_open(const char *agent, MemoryContext context,
 }
 
 /*
+ * Which of an agent's sessions that were loaded before have no use left any
+ * more; true if there is such a one.
+ */
+bool
+session_reload_uses(const char *agent, int nsessions, NamedSession *sessions)
+{
+	Datum		values[1] = {CStringGetTextDatum(agent)};
+	int			n = claiim_query(&open_query, values, NULL, true, 0);
+	bool		found = false;
+
+	for (int row = 0; row < n; row++)
+	{
+		char	   *name = get_text(row, 1);
+		bool		isnull;
+
+		if (!DatumGetBool(get(row, 8, &isnull)))
+			continue;
+		for (int i = 0; i < nsessions; i++)
+		{
+			if (sessions[i].used_up || strcmp(sessions[i].name, name) != 0)
+				continue;
+			sessions[i].used_up = true;
+			found = true;
+		}
+	}
+	return found;
+}
+
+/*
  * A session of an organization by its identifier, whatever its status and
  * whosever it is; false if there is none.
  */
