@@ -144,7 +144,7 @@ AS $$
 	SELECT CASE c.kind
 		WHEN 'agent.register' THEN c.payload ->> 'anchor'
 		ELSE (SELECT n.human FROM claiim.anchors n
-			  WHERE n.agent = coalesce(c.payload ->> 'agent', c.subject)
+			  WHERE n.agent = c.subject
 				AND n.valid_until IS NULL)
 		END
 	FROM claiim._kinds() k

@@ -117,7 +117,7 @@ BEGIN
 				  HINT = 'Expected an interval of at most 24 hours.';
 	END IF;
 	IF bounds = 'agent' THEN
-		r.bounded_agent := coalesce(c.payload ->> 'agent', c.subject);
+		r.bounded_agent := c.subject;
 	ELSE
 		r.bounded_org := CASE c.kind WHEN 'target.map' THEN c.payload ->> 'org' ELSE c.org END;
 	END IF;
