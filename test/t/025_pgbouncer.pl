@@ -271,7 +271,8 @@ SKIP:
 	my $with_options = sub { local $ENV{PGOPTIONS} = '-c search_path=evil'; return psql_through('shared', 'pool', 'SHOW search_path') };
 	my $said = $with_options->();
 	skip 'this PgBouncer knows the startup parameter "options"', 2 if $said !~ /unsupported startup parameter/;
-	like($said, qr/unsupported startup parameter: options/, 'PGOPTIONS: this PgBouncer refuses the connection');
+	# 1.18 takes no options; later ones read them, and take the settings that they track.
+	like($said, qr/unsupported startup parameter(?:: options| in options: search_path)/, 'PGOPTIONS: this PgBouncer refuses the connection');
 	psql_through('pgbouncer', 'watcher', "SET ignore_startup_parameters = 'options'");
 	is($with_options->(), '"$user", public', '... or ignores what is in it');
 }
