@@ -59,13 +59,13 @@ my $writer = writer_pid($node, 'one');
 freeze($writer);
 
 my %left = (
-	'statement timeout' => background($node, 'one', "SET statement_timeout = '300ms';" . check('statement timeout')),
-	'queue timeout' => background($node, 'one', "SET claiim.queue_timeout = '300ms';" . check('queue timeout')),
+	'statement timeout' => background($node, 'one', "SET statement_timeout = '3s';" . check('statement timeout')),
+	'queue timeout' => background($node, 'one', "SET claiim.queue_timeout = '3s';" . check('queue timeout')),
 	'cancel' => background($node, 'one', "SET application_name = 'cancel';" . check('cancel')),
 	'terminate' => background($node, 'one', "SET application_name = 'terminate';" . check('terminate')),
-	'savepoint' => background($node, 'one', "BEGIN; SAVEPOINT s; SET LOCAL statement_timeout = '300ms';" . check('savepoint')
+	'savepoint' => background($node, 'one', "BEGIN; SAVEPOINT s; SET LOCAL statement_timeout = '3s';" . check('savepoint')
 		. 'ROLLBACK TO s; SELECT 1; COMMIT;'),
-	'handler' => background($node, 'one', "SET statement_timeout = '300ms'; DO \$\$BEGIN PERFORM claiim_check('deploy-bot', 'deploy:staging', 'handler');"
+	'handler' => background($node, 'one', "SET statement_timeout = '3s'; DO \$\$BEGIN PERFORM claiim_check('deploy-bot', 'deploy:staging', 'handler');"
 		. " EXCEPTION WHEN query_canceled THEN RAISE NOTICE 'handled'; END\$\$;"),
 	'client killed' => background($node, 'one', check('client killed')),
 );

@@ -68,7 +68,8 @@ chron_is_sound($primary, 'one', 'after the outage');
 
 # Promotion under load: no answer that was given is missing on the new primary.
 my @load = start_load($primary, 'one', 8, 5000);
-usleep(500_000);
+wait_for_load(60, @load);
+usleep(200_000);
 $primary->stop('immediate');
 my @answers = answers_of(@load);
 cmp_ok(scalar @answers, '>', 30, 'there was load: ' . @answers . ' answers');
@@ -101,8 +102,7 @@ $standby->stop;
 	wait_until(sub { $receiver = $new->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver') }, 'the standby receives');
 	freeze($receiver);
 	my @load = start_load($old, 'one', 6, 4000);
-	wait_until(sub { -s $load[5]{out} }, 'there is load');
-	usleep(200_000);
+	wait_for_load(60, @load);
 	$old->kill9;
 	my @late = answers_of(@load);
 	# What has reached its socket is not written either.

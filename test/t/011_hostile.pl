@@ -188,15 +188,12 @@ SQL
 	(undef, undef, my $err) = $node->psql('owned', "BEGIN; SET LOCAL claiim.allow_drop_chron = on; DROP OWNED BY boss CASCADE; SELECT to_regclass('$partition') IS NULL; ROLLBACK", extra_params => $verbose);
 	is($err, '', '... but not if it is meant');
 	my @load = map { my $client = $_; background($node, 'owned', join('', map { "SELECT outcome, chron_id FROM claiim_check('x', 'a', 'load/owned/$client/$_');\n" } 1 .. 20_000), user => $superuser) } 1 .. 4;
-	my $answered = sub { my $n = 0; $n += () = slurp_file($_->{out}) =~ /\n/g for @load; return $n };
 	for my $sql ('DROP OWNED BY heir', 'REASSIGN OWNED BY boss TO heir', 'DROP OWNED BY boss CASCADE', 'REASSIGN OWNED BY heir TO boss', 'REASSIGN OWNED BY boss TO heir')
 	{
-		my $before = $answered->();
-		wait_until(sub { $answered->() > $before + 40 }, 'there is load');
+		wait_for_load(lines_of(@load) + 40, @load);
 		is(($node->psql('owned', $sql))[0], 0, "$sql, under load");
 	}
-	my $before = $answered->();
-	wait_until(sub { $answered->() > $before + 40 }, 'it goes on');
+	wait_for_load(lines_of(@load) + 40, @load);
 	kill 'TERM', map { $_->{pid} } @load;
 	my @answers = answers_of(@load);
 	is(join('', map { $_->{stderr} } @load), '', '... and nobody notices');
@@ -256,7 +253,7 @@ SQL
 	my $name = $node->safe_psql('bounds', q{SELECT to_char(now() AT TIME ZONE 'UTC', '"claiim.chron_y"YYYY"m"MM')});
 	$node->safe_psql('bounds', "CREATE TABLE $name PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO ('1999-02-01Z')");
 	my ($out, $err);
-	$node->psql('bounds', "SET claiim.queue_timeout = '1500ms'; SELECT outcome FROM claiim_check('x', 'a', 'b')",
+	$node->psql('bounds', "SET claiim.queue_timeout = '6s'; SELECT outcome FROM claiim_check('x', 'a', 'b')",
 		stdout => \$out, stderr => \$err, extra_params => $verbose);
 	is($out . error_of($err), "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", 'a partition with the wrong bounds: no answer');
 	(my $table = $name) =~ s/claiim\.//;

@@ -109,7 +109,8 @@ CONF
 	{
 		my ($operation, $error, $what) = @$case;
 		my @load = start_load($node, 'one', 6, 2500);
-		usleep(100_000 + rand 200_000);
+		wait_for_load(20, @load);
+		usleep(rand 200_000);
 		fault($operation, $error, '/pg_wal/', 1);
 		until_hit($what, sub { write_wal($node) if $operation eq 'grow' });
 		my @answers = answers_of(@load);
@@ -124,7 +125,7 @@ CONF
 	# It stays broken over restarts: nothing is answered, until it is mended.
 	{
 		my @load = start_load($node, 'one', 6, 2500);
-		usleep(200_000);
+		wait_for_load(20, @load);
 		fault('flush', EIO, '/pg_wal/');
 		until_hit('WAL cannot be flushed any more');
 		my @answers = answers_of(@load);
@@ -178,10 +179,11 @@ CONF
 		# Nor can it be switched under a writer that runs.
 		for my $fsync ('on', 'off')
 		{
+			my $writer = writer_pid($node, 'one');
 			$node->append_conf('postgresql.conf', "fsync = $fsync");
 			$node->reload;
 			wait_until(sub { $node->safe_psql('postgres', 'SHOW fsync') eq $fsync }, 'reloaded');
-			usleep(200_000);
+			wait_until(sub { writer_pid($node, 'one') ne $writer }, 'the writer has noticed');
 			is(ask($node, 'one', "fsync is $fsync"), 'ALLOW', "fsync $fsync by a reload: the gate works");
 			is($node->safe_psql('one', <<"SQL"), $fsync eq 'on' ? 'true' : 'false', '... and Chron says so before the next decision');
 SELECT detail::jsonb ->> 'fsync' FROM claiim.chron
@@ -245,7 +247,8 @@ SKIP:
 	for my $round (1 .. 2)
 	{
 		my @load = start_load($node, 'one', 4, 4000);
-		usleep(100_000 + rand 100_000);
+		wait_for_load(20, @load);
+		usleep(rand 100_000);
 		$fill->('wal');
 		wait_until(sub { !write_wal($node) }, "WAL's disk is full");
 		my @answers = answers_of(@load);

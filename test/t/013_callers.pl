@@ -77,6 +77,8 @@ chron_is_sound($node, 'one', 'a full queue');
 		usleep(20_000 + rand 40_000);
 		kill 'KILL', $gone[ rand @gone ]{pid} for 1 .. 2;
 	}
+	push @gone, start_load($node, 'one', 2, 1000);
+	wait_for_load(120, @gone);
 	kill 'KILL', map { $_->{pid} } grep { !$_->{done} } @gone;
 	my @answers = answers_of(@gone);
 	cmp_ok(scalar @answers, '>', 100, 'clients killed under load: ' . @answers . ' answers');

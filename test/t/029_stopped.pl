@@ -27,7 +27,6 @@ set_up($node, 'one');
 is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');
 
 sub errors_of { return map { $_->{stderr} =~ /(?:ERROR|FATAL):\s+(\S+: [^\n]*)/g } @_ }
-sub lines { my $n = 0; $n += () = slurp_file($_->{out}) =~ /\n/g for @_; return $n }
 sub unconfirmed { my ($client) = @_; return scalar(() = slurp_file($client->{err}) =~ /40003: no answer/g) }
 # In the middle of a batch it holds the lock that governance waits for.
 sub in_a_batch
@@ -44,7 +43,7 @@ for my $round (1 .. $rounds)
 {
 	my $way = $ways[ ($round - 1) % @ways ];
 	my @load = start_load($node, 'one', 6, 2500);
-	wait_until(sub { lines(@load) > 60 }, 'there is load');
+	wait_for_load(60, @load);
 
 	# Stopped three times, the last time for longer than anybody waits.
 	for my $stop (1 .. 3)
@@ -61,9 +60,9 @@ for my $round (1 .. $rounds)
 	my $human = background($node, 'one', "SELECT claiim.suspend_agent('deploy-bot', 'round $round') IS NULL;\nSELECT max(seq) FROM claiim.chron;\n", user => 'ann');
 	my @told = map { unconfirmed($_) } @load;
 	ok(wait_until(sub { 6 == grep { unconfirmed($load[$_]) > $told[$_] } 0 .. 5 }, 'everybody is told'), "round $round: a writer is stopped, and everybody is told that there is no answer");
-	my $before = lines(@load);
+	my $before = lines_of(@load);
 	usleep(300_000);
-	is(lines(@load), $before, '... nor is there any');
+	is(lines_of(@load), $before, '... nor is there any');
 
 	my $pid = writer_pid($node, 'one');
 	if ($way eq 'is killed') { kill 'KILL', $pid }
@@ -124,8 +123,8 @@ cmp_ok($in_batch, '>', 0, "it was stopped in the middle of a batch, $in_batch ti
 		$node->reload;
 		$said .= ($said ? ' ' : '') . ($fsync eq 'on' ? 'true' : 'false');
 		wait_until(sub { $node->safe_psql('one', $started) eq $said }, "fsync is $fsync");
-		my $so_far = lines(@load);
-		wait_until(sub { lines(@load) > $so_far + 60 }, 'it goes on');
+		my $so_far = lines_of(@load);
+		wait_until(sub { lines_of(@load) > $so_far + 60 }, 'it goes on');
 	}
 	kill 'TERM', map { $_->{pid} } @load;
 	my @answers = answers_of(@load);

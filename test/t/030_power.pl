@@ -33,7 +33,6 @@ CONF
 set_up($node, 'one');
 is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');
 
-sub lines { my $n = 0; $n += () = slurp_file($_->{out}) =~ /\n/g for @_; return $n }
 sub file_of
 {
 	my ($relation) = @_;
@@ -81,7 +80,7 @@ sub power_fails
 	{
 		my @load = start_load($node, 'one', 6, 4000);
 		my $human = background($node, 'one', join('', map { "SELECT token_id FROM claiim.issue_token('deploy-bot', label => '$round/$_');\n" } 1 .. 2000), user => 'ann');
-		wait_until(sub { lines(@load) > 100 }, 'there is load');
+		wait_for_load(100, @load);
 		usleep(rand 300_000);
 		power_fails();
 		my @given = answers_of(@load);
@@ -105,7 +104,7 @@ SQL
 {
 	$node->safe_psql('one', "ALTER ROLE deploy SET claiim.queue_timeout = '1s'");
 	my @load = start_load($node, 'one', 6, 20_000);
-	wait_until(sub { lines(@load) > 50 }, 'there is load');
+	wait_for_load(50, @load);
 	fault('stall', 0, '/pg_wal/');
 	wait_until(sub { hits() > 0 }, 'a flush stalls');
 	is(ask($node, 'one', 'stalled'), '40003: no answer: the decision could not be confirmed as recorded within claiim.queue_timeout',
@@ -113,13 +112,13 @@ SQL
 	my $told = sub { scalar(() = slurp_file($_[0]{err}) =~ /40003: no answer/g) };
 	my @before = map { $told->($_) } @load;
 	ok(wait_until(sub { 6 == grep { $told->($load[$_]) > $before[$_] } 0 .. 5 }, 'everybody is told'), '... nor to anybody else');
-	my $before = lines(@load);
+	my $before = lines_of(@load);
 	usleep(300_000);
-	is(lines(@load), $before, '... whoever asks again');
+	is(lines_of(@load), $before, '... whoever asks again');
 	is($node->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE target = 'stalled'"), 0, '... nor is anything to be seen');
 	fault();
 	$node->safe_psql('one', 'ALTER ROLE deploy RESET claiim.queue_timeout');
-	wait_until(sub { lines(@load) > $before + 50 }, 'it goes on');
+	wait_until(sub { lines_of(@load) > $before + 50 }, 'it goes on');
 	kill 'TERM', map { $_->{pid} } @load;
 	my @answers = answers_of(@load);
 	is(ask($node, 'one', 'goes on'), 'ALLOW', '... and all goes on when it is over');
@@ -134,7 +133,7 @@ for my $case ([ heap => file_of("'$partition'::regclass") ], [ index => file_of(
 {
 	my ($what, $path) = @$case;
 	my @load = start_load($node, 'one', 4, 4000);
-	wait_until(sub { lines(@load) > 100 }, 'there is load');
+	wait_for_load(100, @load);
 	usleep(rand 100_000);
 	fault('tear', 0, $path, 1);
 	$node->psql('one', 'CHECKPOINT');
@@ -163,7 +162,7 @@ for my $case ([ heap => file_of("'$partition'::regclass") ], [ index => file_of(
 	chron_is_sound($node, 'one', 'transactions not written', @answers);
 
 	@load = start_load($node, 'one', 4, 4000);
-	wait_until(sub { lines(@load) > 50 }, 'there is load');
+	wait_for_load(50, @load);
 	fault('flush', EIO, '/pg_xact', 1);
 	$node->psql('one', 'CHECKPOINT');
 	cmp_ok(hits(), '>', 0, '... they cannot be flushed');

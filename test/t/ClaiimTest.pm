@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node set_up ask error_of background wait_for_all answers_of
-  start_load chron_is_sound writer_pid wait_until freeze thaw seed);
+  start_load wait_for_load lines_of chron_is_sound writer_pid wait_until freeze thaw seed);
 
 my @frozen;
 
@@ -183,6 +183,23 @@ sub start_load
 		} 1 .. $calls);
 	}
 	return @started;
+}
+
+# How many lines these have written so far: of clients of a load, their answers.
+sub lines_of
+{
+	my (@clients) = @_;
+	my $lines = 0;
+
+	$lines += () = slurp_file($_->{out}) =~ /\n/g for @clients;
+	return $lines;
+}
+
+# They have been answered so many times.  On a busy machine that takes its time.
+sub wait_for_load
+{
+	my ($answers, @clients) = @_;
+	return wait_until(sub { lines_of(@clients) >= $answers }, 'there is load');
 }
 
 # What they were answered, as [ outcome, chron_id ].  A line that was cut off
