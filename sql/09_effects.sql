@@ -465,7 +465,8 @@ BEGIN
 
 	PERFORM claiim._check_base(c, base);
 	PERFORM claiim._record_effect(c, actor);
-	moment := clock_timestamp();
+	/* Later than the present one's, also where the clock has been set back. */
+	moment := greatest(clock_timestamp(), present.valid_from + interval '1 microsecond');
 	UPDATE claiim.anchors x SET valid_until = moment
 	WHERE x.agent = a.agent AND x.valid_until IS NULL;
 	INSERT INTO claiim.anchors (agent, human, valid_from)

@@ -410,6 +410,12 @@ SELECT is(pg_temp.detail_by('t_bob', format('SELECT claiim.approve(%L)', :'secon
 	(SELECT format('Human "ann" withdrew it at %s.', decided_at) FROM claiim.changes WHERE change = :'second'), 'and by whom it was is said');
 SELECT pg_temp.refused('t_ann', format('SELECT claiim.withdraw(%L)', :'second'), '55000', NULL, 'nor withdrawn again');
 
+UPDATE claiim.anchors SET valid_from = clock_timestamp() + interval '1 hour' WHERE agent = 'deploy-bot' AND valid_until IS NULL;
+SELECT pg_temp.both('t_ann','t_bob', $$SELECT claiim.transfer_anchor('deploy-bot','bob')$$);
+SELECT is((SELECT human FROM claiim.anchors WHERE agent = 'deploy-bot' AND valid_until IS NULL), 'bob', 'a clock that has been set back keeps no anchor');
+SELECT pg_temp.both('t_ann','t_bob', $$SELECT claiim.transfer_anchor('deploy-bot','carl')$$);
+SELECT is((SELECT count(DISTINCT valid_from) FROM claiim.anchors WHERE agent = 'deploy-bot'), 4::bigint, 'and each has a time of its own');
+
 SELECT pg_temp.both('t_ann','t_bob', $$SELECT claiim.set_role('deploy-bot', NULL)$$);
 SELECT is((SELECT role_name FROM claiim.agents WHERE agent = 'deploy-bot'), NULL, 'an agent''s role can be taken');
 SELECT pg_temp.refused('t_ann', $$SELECT claiim.set_role('deploy-bot', NULL)$$, '55000', 'agent "deploy-bot" has no role', 'if it has one');
