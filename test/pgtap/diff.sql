@@ -176,7 +176,7 @@ SELECT is(pg_temp.diff_of($$SELECT claiim.permit_break_glass('acme')$$), 'break_
 INSERT INTO claiim.sessions (session, agent, org, actions, targets, reason, valid_for, requested_by, requested_at)
 VALUES ('ses_00000000000000000000000000', 'bot', 'acme', '{deploy:staging}', '{**}', 'x', '1 hour', 'bot', now());
 SELECT is(pg_temp.diff_of($$SELECT claiim.grant_session('ses_00000000000000000000000000')$$),
-	E'actions: ''deploy:staging''\nreason: x\nrequested_by: bot\nsession: ses_00000000000000000000000000\ntargets: ''**''\nvalid_for: 3600',
+	E'actions: ''deploy:staging''\nreason: x\nrequested_by: bot\nsession: ses_00000000000000000000000000\ntargets: ''**''\nvalid_for: 3600 seconds',
 	'a session that was asked for');
 SELECT pg_temp.by('t_ann', $$SELECT claiim.suspend_agent('bot', 'x')$$) \g /dev/null
 SELECT is(pg_temp.diff_of($$SELECT claiim.resume_agent('bot', 'fixed')$$), E'reason: fixed\nstatus: suspended -> active', 'a resumed agent');
