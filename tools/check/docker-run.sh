@@ -204,7 +204,7 @@ docker rm -f "$container" >/dev/null
 
 # A first start that was interrupted
 
-container=$("${alone[@]}" --name interrupted $image)
+container=$("${alone[@]}" --name interrupted -e PGDATABASE=other -e POSTGRES_PASSWORD='of postgres' $image)
 for _ in $(seq 1000); do
 	log_of "$container" | grep -q 'first start' && break
 	sleep 0.02
@@ -214,6 +214,9 @@ docker kill --signal KILL "$container" >/dev/null
 ok 'killed in its first start' is "$(log_of "$container" | grep -c 'listening on IPv4')" 0
 docker start "$container" >/dev/null
 ok '... it begins anew' healthy "$container"
+superuser() { docker exec -e PGPASSWORD="$1" "$container" psql -XAtq -w -h 127.0.0.1 -U postgres -c 'SELECT current_database()' 2>&1; }
+ok '... with the database and the password of the superuser that it was given' is "$(superuser 'of postgres')" other
+ok '... and with no other' like "$(superuser 'of nobody')" 'password authentication failed'
 docker rm -f --volumes "$container" >/dev/null
 
 finish
