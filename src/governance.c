@@ -30,6 +30,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "commands/tablecmds.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -56,6 +57,12 @@ PG_FUNCTION_INFO_V1(claiim_guard_governed);
  * decision, anybody's: this many keep the gate waiting for less than a second.
  */
 #define MAX_ACTS	10000
+
+/*
+ * What the transaction may have kept for its commit in memory, in bytes: the
+ * notifications above all (NOTIFY), which are queued under the batch lock.
+ */
+#define MAX_PENDING	(8 * 1024 * 1024)
 
 /*
  * The subtransaction that the first act was in, which the whole transaction's
@@ -262,12 +269,33 @@ governance_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		governing_in = parentSubid;
 }
 
+/*
+ * Whatever else this commit has to do, which its client may have made to take
+ * as long as it likes, is to be done before everybody waits for it.
+ */
+static void
+clear_decks(void)
+{
+	/* Temporary tables, of which there can be thousands; see below. */
+	PreCommit_on_commit_actions();
+
+	/* This cannot be done beforehand, only kept small. */
+	if (MemoryContextMemAllocated(TopTransactionContext, true) > MAX_PENDING)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a transaction with governance acts has too much to do at its commit"),
+				 errdetail("Its notifications, and what else it keeps in memory until then, are more than %d MB.",
+						   MAX_PENDING / (1024 * 1024)),
+				 errhint("Call governance functions in a transaction of their own.")));
+}
+
 static void
 before_commit(void)
 {
 	LOCKTAG		tag;
 	OwnerScope	scope;
 
+	clear_decks();
 	if (moves_epoch)
 	{
 		epoch_locktag(&tag);
@@ -288,6 +316,9 @@ before_commit(void)
 		(void) set_config_option("synchronous_commit", "on",
 								 PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_LOCAL, true, 0, false);
+
+	/* ON COMMIT DELETE ROWS has been done: not once more, under the lock. */
+	MyXactFlags &= ~XACT_FLAGS_ACCESSEDTEMPNAMESPACE;
 }
 
 static void

@@ -74,9 +74,41 @@ is(one("SET lock_timeout = '120s'; SELECT claiim.publish_skill('s73235', 'action
 $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'eve'");
 wait_for_all($open);
 
+# What a commit has to do besides is done before others wait for it: here it waits
+# for the superuser, who has locked a temporary table that is to be emptied.
+my $emptied = background($node, 'one', <<'SQL', user => 'ann');
+CREATE TEMP TABLE kept (n int) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE gone (n int);
+INSERT INTO gone VALUES (1), (2);
+SET application_name = 'emptied';
+SELECT pg_sleep(600);
+BEGIN;
+INSERT INTO kept VALUES (1);
+CREATE TEMP TABLE dropped ON COMMIT DROP AS SELECT * FROM gone;
+SELECT claiim.publish_skill('emptied', 'actions: [a]', 'acme');
+COMMIT;
+SELECT count(*), to_regclass('dropped') IS NULL FROM kept;
+SELECT count(*) FROM gone;
+SQL
+my $emptying = "FROM pg_stat_activity WHERE application_name = 'emptied' AND query ~";
+wait_until(sub { one("SELECT count(*) $emptying 'pg_sleep'") }, 'there is a temporary table');
+my $locker = background($node, 'one', "BEGIN;\nSELECT format('LOCK TABLE %s IN ACCESS SHARE MODE', oid::regclass) FROM pg_class WHERE relname = 'kept' \\gexec\nSET application_name = 'locker';\nSELECT pg_sleep(600);\n", user => $node->safe_psql('postgres', 'SELECT current_user'));
+wait_until(sub { one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'locker'") }, '... which the superuser locks');
+one("SELECT pg_cancel_backend(pid) $emptying 'pg_sleep'");
+wait_until(sub { one("SELECT count(*) $emptying '^COMMIT' AND wait_event_type = 'Lock'") }, '... so that a commit waits');
+is(ask($node, 'one', 'meanwhile'), 'ALLOW', 'the gate does not wait for a commit that waits for something else');
+one("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'locker'");
+wait_for_all($emptied, $locker);
+is($emptied->{stdout}, "emptied-v1\n0|t\n2\n", '... which has done afterwards what it had to do');
+
+my ($status, $out, $err) = $node->psql('one', "BEGIN; SELECT claiim.publish_skill('loud', 'actions: [a]', 'acme'); SELECT count(pg_notify('x', i || repeat('x', 7000))) FROM generate_series(1, 2000) AS i; COMMIT",
+	extra_params => [ '-U', 'ann', '-v', 'VERBOSITY=verbose' ]);
+like($err, qr/ERROR:  54000: a transaction with governance acts has too much to do at its commit/, 'notifications by the megabyte do not go with governance');
+is(one("BEGIN; SELECT claiim.publish_skill('quiet', 'actions: [a]', 'acme'); SELECT count(pg_notify('x', i || 'x')) FROM generate_series(1, 1000) AS i; COMMIT", 'ann'), "quiet-v1\n1000", '... some do');
+
 # ---- a great deal at once ----
 
-my ($status, $out, $err) = $node->psql('one', "SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 10001)", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+($status, $out, $err) = $node->psql('one', "SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 10001)", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
 like($err, qr/ERROR:  54000: too many governance acts in one transaction\nDETAIL:  At most 10000 are accepted\./, 'there is a limit to the acts of one transaction');
 ($status, $out, $err) = $node->psql('one', "BEGIN; SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 6000); SAVEPOINT a; SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 3000); ROLLBACK TO a;"
 	. "SELECT count(claiim._act('test.many', NULL, 'acme', 'x', NULL, '{}')) FROM generate_series(1, 3000)");
