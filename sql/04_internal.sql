@@ -76,7 +76,7 @@ CREATE FUNCTION claiim._require_direct(what text, id text) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'claiim_require_direct';
 COMMENT ON FUNCTION claiim._require_direct(text, text) IS
-'Returns if the function of claiim that is running was called by the client''s own statement, and that statement runs nothing but claiim''s and PostgreSQL''s own; or if a superuser logged in. what, id: the function''s name and first argument, for the error. Errors: 42501.';
+'Returns if the function of claiim that is running was called by the client''s own statement, and that statement runs nothing but claiim''s and PostgreSQL''s own; or if a superuser logged in. what, id: the function''s name (NULL: the one that was called) and first argument, for the error. Errors: 42501.';
 
 CREATE FUNCTION claiim._clear_way(relation regclass, "row" tid) RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT

@@ -48,6 +48,7 @@ DECLARE
 	c claiim.changes;
 	effect record;
 BEGIN
+	PERFORM claiim._require_direct(NULL, subject);
 	PERFORM claiim._require(me, 'admin', org);
 
 	c.change := claiim._typeid('chg');
@@ -80,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim._propose(text, text, text, jsonb) IS
-'Proposes a change of this kind, to be approved in organization org; returns its identifier. Errors: 42501 unless the human who is logged in holds admin there; whatever the kind''s function in 09_effects.sql objects to.';
+'Proposes a change of this kind, to be approved in organization org; returns its identifier. Errors: 42501 unless the human who is logged in holds admin there, and for a call from a function or a view; whatever the kind''s function in 09_effects.sql objects to.';
 
 CREATE FUNCTION claiim._pending_change(change text, verb text)
 RETURNS claiim.changes

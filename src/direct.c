@@ -87,6 +87,7 @@ static bool executing_own = false;
 static int	depth = 0;
 static bool outermost_direct = false;
 static bool outermost_written = false;
+static Oid	outermost_function = InvalidOid;
 
 static ClaiimQuery own_functions = {
 	"SELECT p.oid FROM pg_proc p WHERE p.pronamespace = 'claiim'::regnamespace",
@@ -184,6 +185,7 @@ watch_call(FmgrHookEventType event, FmgrInfo *flinfo, Datum *arg)
 		{
 			outermost_direct = call->direct;
 			outermost_written = is_written(flinfo->fn_expr);
+			outermost_function = flinfo->fn_oid;
 		}
 		return;
 	}
@@ -381,10 +383,11 @@ statement_is_own(void)
 /*
  * claiim._require_direct(what text, id text) -> void
  *
- * For claiim's functions to call first.  A superuser who logged in, and has
- * become somebody else by SET SESSION AUTHORIZATION, can be anybody anyway.
+ * For claiim's functions to call first; what is NULL: whichever was called.
+ * A superuser who logged in, and has become somebody else by SET SESSION
+ * AUTHORIZATION, can be anybody anyway.
  *
- * Errors: 42501; 22004 for a NULL what.
+ * Errors: 42501.
  */
 Datum
 claiim_require_direct(PG_FUNCTION_ARGS)
@@ -392,11 +395,10 @@ claiim_require_direct(PG_FUNCTION_ARGS)
 	char	   *what;
 	char	   *id;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("what must not be null")));
-	what = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (!PG_ARGISNULL(0))
+		what = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	else
+		what = depth > 0 ? get_func_name(outermost_function) : "_propose";
 	id = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (superuser_arg(GetAuthenticatedUserId()) ||
 		(depth > 0 && outermost_direct && outermost_written &&

@@ -213,6 +213,17 @@ like($said, qr/claiim\.approve must be called by a statement of its own/, 'it is
 like($said, qr/HINT:  Run it as SELECT claiim\.approve\('$change'\)\./, '... and what to do');
 is((as('bob', "SELECT claiim.approve('$change')"))[0], 'applied', 'which works');
 
+# Nor does anybody propose what a colleague means to approve.
+$node->safe_psql('one', q{GRANT ALL ON SCHEMA pub TO dan; SET SESSION AUTHORIZATION dan;
+CREATE FUNCTION pub.proposes() RETURNS text LANGUAGE sql AS $$SELECT claiim.set_skills('deploy-bot', '{deploy,trapped}')$$;
+CREATE VIEW pub.friendly AS SELECT 'all is well' AS report, claiim.retire_agent('deploy-bot', 'trapped') AS detail;
+GRANT SELECT ON pub.friendly TO bob});
+is((as('bob', $_))[1], '42501', "$_ does not propose") for 'SELECT pub.proposes()', 'SELECT * FROM pub.friendly', q{DO $$BEGIN PERFORM claiim.set_skills('deploy-bot', '{deploy,trapped}'); END$$};
+(undef, undef, $said) = as('bob', 'SELECT * FROM pub.friendly');
+like($said, qr/HINT:  Run it as SELECT claiim\.retire_agent\('deploy-bot', \.\.\.\)\./, '... and it is said how one does');
+is((as('bob', "SELECT claiim.set_skills(agent, '{deploy,own}') ~ '^chg_' FROM claiim.registry WHERE agent = 'deploy-bot'"))[0], 't', 'but a statement of one\'s own');
+is($node->safe_psql('one', "SELECT count(*) FROM claiim.changes WHERE summary ~ 'trapped'"), 0, '... and nothing else was proposed');
+
 my ($glass) = as('ann', "SELECT claiim.bind_policy('deploy-bot', claiim.publish_policy('p', E'skill: deploy-v1\\nallow: [deploy:*]', 'acme'))");
 as('bob', "CREATE VIEW pub.nothing AS SELECT 1");
 $node->safe_psql('one', "SET SESSION AUTHORIZATION ann; CREATE FUNCTION pub.glass() RETURNS text LANGUAGE sql AS \$\$SELECT claiim.break_glass('$glass', 'trapped')\$\$");
