@@ -118,6 +118,8 @@ DECLARE
 	org text := claiim._agent_org(agent);
 	t claiim.tokens;
 BEGIN
+	/* Whoever could have it issued in another's name would keep it. */
+	PERFORM claiim._require_direct(NULL, NULL);
 	PERFORM claiim._require(me, 'admin', org);
 	PERFORM claiim._check_not_retired(claiim._agent_for(agent, false));
 	IF label IS NOT NULL THEN
@@ -133,7 +135,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION claiim.issue_token(text, interval, text, cidr[]) IS
-'Issues a token with which an agent proves its identity: token is shown this once and kept nowhere; token_id, which is no secret, names it. valid_for NULL: it does not expire. networks: its bearer must connect from one of these, over TCP; NULL: from anywhere. Call it as SELECT * FROM claiim.issue_token(...). Errors: 42501 without the admin capability in the agent''s organization; 55000 if the agent is retired; 22004, 22023, 54000; 22P02 for a network with bits to the right of its mask; F0000 if claiim.token_secret_file cannot be used.';
+'Issues a token with which an agent proves its identity: token is shown this once and kept nowhere; token_id, which is no secret, names it. valid_for NULL: it does not expire. networks: its bearer must connect from one of these, over TCP; NULL: from anywhere. Call it as SELECT * FROM claiim.issue_token(...). Errors: 42501 without the admin capability in the agent''s organization, and for a call from a function or a view; 55000 if the agent is retired; 22004, 22023, 54000; 22P02 for a network with bits to the right of its mask; F0000 if claiim.token_secret_file cannot be used.';
 
 /* Rotating and revoking */
 
@@ -175,6 +177,7 @@ DECLARE
 	moment timestamptz;
 	ends_at timestamptz;
 BEGIN
+	PERFORM claiim._require_direct(NULL, NULL);
 	PERFORM claiim._check_not_retired(a);
 
 	SELECT x.* INTO STRICT old FROM claiim.tokens x
@@ -240,7 +243,7 @@ AS $$
 	SELECT n.token_id, n.token, n.expires_at FROM claiim._rotate_token($1, $2, $3) n;
 $$;
 COMMENT ON FUNCTION claiim.rotate_token(text, interval, interval) IS
-'Issues a token in the place of another, with its label and networks, and shows it this once, as claiim.issue_token does. The old one, which token_id names, stays valid for the overlap, but no longer than it would have been; 0: it is not valid from now on. valid_for NULL: as long as the old one was issued for. Call it as SELECT * FROM claiim.rotate_token(...). Errors: 42501, the same for a token that does not exist and for another organization''s; 55000 if it is revoked, has expired or been rotated, or its agent is retired; 22004, 22023; F0000 if claiim.token_secret_file cannot be used.';
+'Issues a token in the place of another, with its label and networks, and shows it this once, as claiim.issue_token does. The old one, which token_id names, stays valid for the overlap, but no longer than it would have been; 0: it is not valid from now on. valid_for NULL: as long as the old one was issued for. Call it as SELECT * FROM claiim.rotate_token(...). Errors: 42501, the same for a token that does not exist and for another organization''s, and for a call from a function or a view; 55000 if it is revoked, has expired or been rotated, or its agent is retired; 22004, 22023; F0000 if claiim.token_secret_file cannot be used.';
 
 CREATE FUNCTION claiim.revoke_token(token_id text, reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER

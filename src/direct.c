@@ -409,7 +409,8 @@ claiim_require_direct(PG_FUNCTION_ARGS)
 			 errmsg("claiim.%s must be called by a statement of its own", what),
 			 errdetail("It was called from a function, by what a function has declared or prepared, or by a statement that uses tables, views or functions other than claiim's and PostgreSQL's own, whose authors could act in your name."),
 			 errhint("Run it as SELECT claiim.%s(%s%s).", what,
-					 id ? quote_literal_cstr(id) : "NULL",
-					 strcmp(what, "approve") == 0 ? "" : ", ...")));
+					 id ? quote_literal_cstr(id) : "",
+					 id && strcmp(what, "approve") == 0 ? "" :
+					 id ? ", ..." : "...")));
 	PG_RETURN_VOID();
 }

@@ -224,6 +224,23 @@ like($said, qr/HINT:  Run it as SELECT claiim\.retire_agent\('deploy-bot', \.\.\
 is((as('bob', "SELECT claiim.set_skills(agent, '{deploy,own}') ~ '^chg_' FROM claiim.registry WHERE agent = 'deploy-bot'"))[0], 't', 'but a statement of one\'s own');
 is($node->safe_psql('one', "SELECT count(*) FROM claiim.changes WHERE summary ~ 'trapped'"), 0, '... and nothing else was proposed');
 
+# Nor has anybody a token issued or rotated that a colleague means to keep.
+my ($kept) = as('bob', "SELECT token_id FROM claiim.issue_token('deploy-bot', label => 'own')");
+$node->safe_psql('one', <<"SQL");
+SET SESSION AUTHORIZATION ann;
+CREATE TABLE pub.loot (token text);
+CREATE FUNCTION pub.issues() RETURNS void LANGUAGE sql AS \$\$INSERT INTO pub.loot SELECT token FROM claiim.issue_token('deploy-bot', label => 'loot')\$\$;
+CREATE FUNCTION pub.rotates() RETURNS void LANGUAGE sql AS \$\$INSERT INTO pub.loot SELECT token FROM claiim.rotate_token('$kept')\$\$;
+GRANT INSERT ON pub.loot TO PUBLIC;
+SQL
+for my $what (qw(issue rotate))
+{
+	my (undef, $sqlstate, $said) = as('bob', "SELECT pub.${what}s()");
+	is($sqlstate, '42501', "a function does not $what a token for itself");
+	like($said, qr/HINT:  Run it as SELECT claiim\.${what}_token\(\.\.\.\)\./, '... and says how to');
+}
+is($node->safe_psql('one', "SELECT count(*) FROM claiim.tokens WHERE label = 'loot' OR replaces = '$kept'"), 0, '... so there is none');
+
 my ($glass) = as('ann', "SELECT claiim.bind_policy('deploy-bot', claiim.publish_policy('p', E'skill: deploy-v1\\nallow: [deploy:*]', 'acme'))");
 as('bob', "CREATE VIEW pub.nothing AS SELECT 1");
 $node->safe_psql('one', "SET SESSION AUTHORIZATION ann; CREATE FUNCTION pub.glass() RETURNS text LANGUAGE sql AS \$\$SELECT claiim.break_glass('$glass', 'trapped')\$\$");
