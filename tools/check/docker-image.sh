@@ -81,13 +81,14 @@ build() {
 	buildah rm --all >/dev/null &&
 		{ buildah inspect --type image localhost/base >/dev/null || make_base; } &&
 		# Slim images keep none of the packages that they install: ours are kept outside.
-		buildah bud --layers --format docker --build-arg BASE=localhost/base --volume "$packages:/var/cache/apt/archives" \
-			--file "$scratch/src/docker/Dockerfile" --tag claiim:0.1.0 "$scratch/src"
+		timeout --kill-after=10 1200 buildah bud --layers --format docker --build-arg BASE=localhost/base \
+			--volume "$packages:/var/cache/apt/archives" --file "$scratch/src/docker/Dockerfile" --tag claiim:0.1.0 "$scratch/src" ||
+		{ [ $? != 124 ] || say "Failed to fetch all of it within 20 minutes"; return 1; }
 }
 built() { build >"$scratch/out/docker-build.log" 2>&1; }
 # It may be that one that was killed left there what nobody can go on with.
 again() {
-	! grep -q 'building at STEP' "$scratch/out/docker-build.log" && rm -rf "$images" && built
+	! grep -q 'building at STEP\|Failed to fetch' "$scratch/out/docker-build.log" && rm -rf "$images" && built
 }
 if ! built && ! again; then
 	tail -n 100 "$scratch/out/docker-build.log"

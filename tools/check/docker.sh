@@ -34,24 +34,26 @@ make_base() {
 	local mirror
 	mirror=$(apt-get indextargets --format '$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
 		sed -n '/^Debian|main|/ { s/^[^|]*|[^|]*|//p; q }')
-	[ -n "$mirror" ] || skip "apt knows no mirror of Debian's here"
+	[ -n "$mirror" ] || { say "apt knows no mirror of Debian's here"; return 1; }
 	say "making a base by debootstrap"
-	rm -rf "$base" "$base.new" "$images"
+	rm -rf "$base.new"
 	eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
 	case ${http_proxy:-DIRECT} in DIRECT) ;; *) export http_proxy ;; esac
 	# In a namespace of its own, with which its mounts go, however it ends.
 	timeout --kill-after=10 900 unshare --mount --pid --fork --kill-child --propagation private \
 		debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-		bookworm "$base.new" "$mirror" || { rm -rf "$base.new"; skip "debootstrap could not make the image's base"; }
+		bookworm "$base.new" "$mirror" || { rm -rf "$base.new"; return 1; }
 	apt-config dump Acquire | grep -v '^Acquire::\(IndexTargets\|Changelogs\|CompressionTypes\|Languages\)' \
 		>"$base.new/etc/apt/apt.conf.d/90claiim" || true
 	printf 'force-unsafe-io\n' >"$base.new/etc/dpkg/dpkg.cfg.d/claiim"
 	rm -rf "$base.new"/var/cache/apt/archives/*.deb "$base.new"/var/lib/apt/lists/*
 	touch "$base.new/etc/debian_version"
+	rm -rf "$base" "$images"
 	mv "$base.new" "$base"
 }
-# Packages of a month ago are not what a user gets.
-[ -n "$(find "$base/etc/debian_version" -mtime -30 2>/dev/null)" ] || make_base
+# Packages of a month ago are not what a user gets, but better than none.
+[ -n "$(find "$base/etc/debian_version" -mtime -30 2>/dev/null)" ] || make_base || [ -e "$base/etc/debian_version" ] ||
+	skip "debootstrap could not make the image's base: no mirror, or none that answers"
 
 export base images packages=$cache/docker-apt containers=$scratch/containers
 exec unshare --mount --pid --ipc --fork --kill-child --mount-proc --propagation private \
