@@ -28,17 +28,33 @@ is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');
 
 sub errors_of { return map { $_->{stderr} =~ /(?:ERROR|FATAL):\s+(\S+: [^\n]*)/g } @_ }
 sub unconfirmed { my ($client) = @_; return scalar(() = slurp_file($client->{err}) =~ /40003: no answer/g) }
-# In the middle of a batch it holds the lock that governance waits for.
-sub in_a_batch
+
+# Stops the writer wherever it is, but for where it holds what the whole server
+# waits for, as any process can that is stopped: then it goes on, and is stopped
+# again.  In the middle of a batch it has the lock that governance waits for.
+my ($stops, $in_batch) = (0, 0);
+sub stop_writer
 {
-	my ($pid) = @_;
-	return $node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $pid AND locktype = 'advisory' AND granted");
+	my $pid;
+	wait_until(sub {
+		$pid = writer_pid($node, 'one') or return 0;
+		freeze($pid);
+		my $look = background($node, 'postgres', "SELECT count(*) FROM pg_locks WHERE pid = $pid AND locktype = 'advisory' AND granted;\n", user => $superuser);
+		my $deadline = time + 5;
+		usleep(5_000) while -z $look->{out} && time < $deadline;
+		my $seen = slurp_file($look->{out});
+		thaw() if $seen eq '';
+		wait_for_all($look);
+		$stops++;
+		$in_batch += $seen || 0;
+		return $seen ne '';
+	}, 'the writer is stopped');
+	return $pid;
 }
 sub is_up { return $node->psql('one', 'SELECT 1') == 0 }
 
 my @ways = ('goes on', 'is told to stop', 'is killed', 'dies with the server');
 my $rounds = $ENV{CLAIIM_TEST_ROUNDS} // 8;
-my ($stops, $in_batch) = (0, 0);
 for my $round (1 .. $rounds)
 {
 	my $way = $ways[ ($round - 1) % @ways ];
@@ -46,13 +62,11 @@ for my $round (1 .. $rounds)
 	wait_for_load(60, @load);
 
 	# Stopped three times, the last time for longer than anybody waits.
+	my $pid;
 	for my $stop (1 .. 3)
 	{
 		usleep(rand 60_000);
-		my $pid = writer_pid($node, 'one') or next;
-		freeze($pid);
-		$stops++;
-		$in_batch += in_a_batch($pid);
+		$pid = stop_writer();
 		last if $stop == 3;
 		usleep(rand 20_000);
 		thaw();
@@ -64,7 +78,6 @@ for my $round (1 .. $rounds)
 	usleep(300_000);
 	is(lines_of(@load), $before, '... nor is there any');
 
-	my $pid = writer_pid($node, 'one');
 	if ($way eq 'is killed') { kill 'KILL', $pid }
 	elsif ($way eq 'dies with the server') { $node->stop('immediate') }
 	elsif ($way eq 'is told to stop') { kill 'TERM', $pid }
