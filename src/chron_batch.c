@@ -40,17 +40,6 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/*
- * Where a flush takes longer than the first, wait for callers that are about
- * to ask again: as long as they keep coming with no longer a pause than the
- * second, and never longer than a flush; in us.  Where that was in vain, not
- * again for some batches, at most so many.
- */
-#define GATHER_FROM		400
-#define GATHER_PAUSE	250
-#define GATHER_STEP		20
-#define GATHER_REST		256
-
 /* Partitions are looked after this often, in ms. */
 #define PARTITION_INTERVAL	60000
 
@@ -61,14 +50,6 @@ static int	nbatch = 0;
 /* Acts in the batch, and what its commit took, in us. */
 static int	nacts;
 static int64 commit_us;
-
-/* What a commit takes, in us, and how many callers there were with the last. */
-static int64 flush_us = 0;
-static int	expected = 0;
-
-/* Batches until gathering is tried again, and how many it was put off last. */
-static int	gather_rest = 0;
-static int	gather_put_off = 0;
 
 /* Room for as many, so that no error path has to allocate. */
 static ChronRequest **retry;
@@ -463,7 +444,6 @@ commit_batch(void)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	commit_us = claiim_ticks() - began;
-	flush_us = (flush_us * 7 + commit_us) / 8;
 	return commit_reached_standbys(XactLastCommitEnd);
 }
 
@@ -614,60 +594,10 @@ record(ChronRequest **requests, int n)
 	}
 	else
 		remember_tip();
-	expected = n + chron_queue_length(my_db);
+	chron_gather_note(n, commit_us, chron_queue_length(my_db));
 	stats_batch(&my_db->stats, n, requests, states, nacts, commit_us);
 	chron_queue_finish(n, requests, states);
 	nbatch = 0;
-}
-
-/*
- * On a slow disk callers split into those whose records are being flushed
- * and those who wait for the next flush, and each flush carries only half of
- * them.  A moment's patience lets those who have just been answered ask again
- * and join.  On a fast disk it would cost more than it brings.
- *
- * So it does where the callers are more than the processors can serve in the
- * time of a flush: then two halves, one of which works while the other is
- * flushed, do better than all of them waiting for the last.  That shows when
- * the time is up and not everybody has come.
- */
-static void
-gather(void)
-{
-	int64		began = claiim_ticks();
-	int64		arrived = began;
-	int			before = 0;
-
-	if (flush_us < GATHER_FROM)
-		return;
-	if (gather_rest > 0)
-	{
-		gather_rest--;
-		return;
-	}
-	for (;;)
-	{
-		int			now_here = chron_queue_length(my_db);
-		int64		now = claiim_ticks();
-
-		if (now_here >= expected)
-		{
-			gather_put_off = 0;
-			return;
-		}
-		if (now_here != before)
-			arrived = now;
-		before = now_here;
-		if (now - arrived >= GATHER_PAUSE)
-			return;
-		if (now - began >= flush_us)
-		{
-			gather_put_off = Min(Max(gather_put_off * 2, 8), GATHER_REST);
-			gather_rest = gather_put_off;
-			return;
-		}
-		pg_usleep(GATHER_STEP);
-	}
 }
 
 /*
@@ -823,7 +753,7 @@ chron_batch_start(ClaiimDatabase *db, uint64 generation)
 bool
 chron_batch_run(void)
 {
-	gather();
+	chron_gather(my_db);
 	return record_or_fail(NULL, 0);
 }
 

@@ -487,6 +487,10 @@ extern void chron_queue_finish(int n, ChronRequest **requests,
 							   const RequestState *states);
 extern void chron_queue_wake_all(ClaiimDatabase *db);
 
+/* chron_gather.c */
+extern void chron_gather_note(int n, int64 commit_us, int waiting);
+extern void chron_gather(ClaiimDatabase *db);
+
 /* chron_wait.c */
 extern void chron_sleep(ChronRequest *request, long ms, uint32 wait_event);
 extern void chron_wake(ChronRequest *request, PGPROC *owner);
