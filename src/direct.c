@@ -241,19 +241,6 @@ is_own_prepared(const char *name)
 }
 
 static void
-run(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-	ProcessUtilityContext context, ParamListInfo params,
-	QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context,
-							 params, queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
-								params, queryEnv, dest, qc);
-}
-
-static void
 watch_utility(PlannedStmt *pstmt, const char *queryString,
 			  bool readOnlyTree, ProcessUtilityContext context,
 			  ParamListInfo params, QueryEnvironment *queryEnv,
@@ -271,8 +258,8 @@ watch_utility(PlannedStmt *pstmt, const char *queryString,
 			is_own_prepared(((ExecuteStmt *) statement)->name);
 		PG_TRY();
 		{
-			run(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-				dest, qc);
+			prev_process_utility(pstmt, queryString, readOnlyTree, context,
+								 params, queryEnv, dest, qc);
 		}
 		PG_FINALLY();
 		{
@@ -282,7 +269,8 @@ watch_utility(PlannedStmt *pstmt, const char *queryString,
 		return;
 	}
 
-	run(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
+	prev_process_utility(pstmt, queryString, readOnlyTree, context,
+						 params, queryEnv, dest, qc);
 	if (direct && tag == T_DeclareCursorStmt)
 	{
 		Portal		portal = GetPortalByName(((DeclareCursorStmt *) statement)->portalname);
@@ -305,7 +293,8 @@ claiim_direct_init(void)
 {
 	prev_fmgr_hook = fmgr_hook;
 	fmgr_hook = watch_call;
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook :
+		standard_ProcessUtility;
 	ProcessUtility_hook = watch_utility;
 }
 

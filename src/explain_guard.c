@@ -118,19 +118,6 @@ plan(Query *parse, const char *query_string, int cursorOptions,
 }
 
 static void
-run(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-	ProcessUtilityContext context, ParamListInfo params,
-	QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context,
-							 params, queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
-								params, queryEnv, dest, qc);
-}
-
-static void
 process_utility(PlannedStmt *pstmt, const char *queryString,
 				bool readOnlyTree, ProcessUtilityContext context,
 				ParamListInfo params, QueryEnvironment *queryEnv,
@@ -140,16 +127,16 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 
 	if (!IsA(pstmt->utilityStmt, ExplainStmt))
 	{
-		run(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-			dest, qc);
+		prev_process_utility(pstmt, queryString, readOnlyTree, context,
+							 params, queryEnv, dest, qc);
 		return;
 	}
 
 	explaining = true;
 	PG_TRY();
 	{
-		run(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-			dest, qc);
+		prev_process_utility(pstmt, queryString, readOnlyTree, context,
+							 params, queryEnv, dest, qc);
 	}
 	PG_FINALLY();
 	{
@@ -182,7 +169,8 @@ explain_xact_callback(XactEvent event, void *arg)
 void
 explain_guard_init(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook :
+		standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 	prev_executor_start = ExecutorStart_hook;
 	ExecutorStart_hook = executor_start;

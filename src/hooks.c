@@ -68,19 +68,6 @@ unhold_at_exit(int code, Datum arg)
 }
 
 static void
-run(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
-	ProcessUtilityContext context, ParamListInfo params,
-	QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context,
-							 params, queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
-								params, queryEnv, dest, qc);
-}
-
-static void
 process_utility(PlannedStmt *pstmt, const char *queryString,
 				bool readOnlyTree, ProcessUtilityContext context,
 				ParamListInfo params, QueryEnvironment *queryEnv,
@@ -97,16 +84,16 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 		claiim_find_database(database) == NULL ||
 		!claiim_owns_database(database, GetUserId()))
 	{
-		run(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-			dest, qc);
+		prev_process_utility(pstmt, queryString, readOnlyTree, context,
+							 params, queryEnv, dest, qc);
 		return;
 	}
 
 	chron_writer_hold(database);
 	PG_ENSURE_ERROR_CLEANUP(unhold_at_exit, ObjectIdGetDatum(database));
 	{
-		run(pstmt, queryString, readOnlyTree, context, params, queryEnv,
-			dest, qc);
+		prev_process_utility(pstmt, queryString, readOnlyTree, context,
+							 params, queryEnv, dest, qc);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(unhold_at_exit, ObjectIdGetDatum(database));
 	chron_writer_unhold(database);
@@ -117,6 +104,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 void
 claiim_hooks_init(void)
 {
-	prev_process_utility = ProcessUtility_hook;
+	prev_process_utility = ProcessUtility_hook ? ProcessUtility_hook :
+		standard_ProcessUtility;
 	ProcessUtility_hook = process_utility;
 }
