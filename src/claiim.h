@@ -400,7 +400,7 @@ extern void claiim_refuse_governing(const char *what);
 extern bool claiim_may_erase(void);
 extern void claiim_batch_locktag(LOCKTAG *tag);
 extern void claiim_log_locktag(LOCKTAG *tag);
-extern void claiim_hold_epoch(void);
+extern int64 claiim_hold_epoch(int64 deadline);
 extern void claiim_release_epoch(void);
 extern const char *claiim_client_address(void);
 

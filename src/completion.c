@@ -263,7 +263,7 @@ complete_undisturbed(ClaiimDatabase *db, const Completion *completion,
 {
 	volatile bool done = false;
 
-	claiim_hold_epoch();
+	deadline = claiim_hold_epoch(deadline);
 	PG_TRY();
 	{
 		done = complete(db, completion, deadline, now, chron_id);

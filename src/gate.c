@@ -362,7 +362,7 @@ undisturbed_round(ClaiimDatabase *db, const Question *question,
 {
 	volatile bool done = false;
 
-	claiim_hold_epoch();
+	deadline = claiim_hold_epoch(deadline);
 	PG_TRY();
 	{
 		done = round_of_decisions(db, question, asked_at, deadline, asker,

@@ -64,6 +64,9 @@ PG_FUNCTION_INFO_V1(claiim_guard_governed);
  */
 #define MAX_PENDING	(8 * 1024 * 1024)
 
+/* The longest that a caller keeps governance waiting, in ms. */
+#define MAX_HOLD	10000
+
 /*
  * The subtransaction that the first act was in, which the whole transaction's
  * governing hangs on: if it is rolled back, the act never was.
@@ -179,13 +182,15 @@ epoch_locktag(LOCKTAG *tag)
 
 /*
  * Wait for those who are about to move the epoch, and let nobody move it until
- * claiim_release_epoch, or until an error.  Not for longer than a decision is
- * recorded in: it keeps governance waiting, a kill switch too.
+ * claiim_release_epoch, or until an error.  Returns until when at most the
+ * caller may wait under it for what it has to, given what it would have: it
+ * keeps governance waiting, a kill switch too, and claiim.queue_timeout is the
+ * caller's own setting.
  *
  * Errors: 55P03 after claiim.queue_timeout, or lock_timeout if that is less.
  */
-void
-claiim_hold_epoch(void)
+int64
+claiim_hold_epoch(int64 deadline)
 {
 	int			guc_level = NewGUCNestLevel();
 	char		timeout[16];
@@ -201,6 +206,7 @@ claiim_hold_epoch(void)
 	epoch_locktag(&tag);
 	(void) LockAcquire(&tag, ShareLock, false, false);
 	AtEOXact_GUC(false, guc_level);
+	return Min(deadline, CLAIIM_DEADLINE(MAX_HOLD));
 }
 
 void
