@@ -8,7 +8,7 @@ cd "$scratch/src"
 # The longest ones first, so that none of them goes on alone at the end.  They
 # wait for the disk and for each other more than they compute: one at a time more
 # than there are processors.
-jobs=$(($(nproc) + 1))
+jobs=$(($(nproc) < 8 ? $(nproc) + 1 : 8))
 tests=()
 for test in 014_maintenance 027_revocation 010_one_writer $(files_of test/t '*.pl'); do
 	[ -e "test/t/$test.pl" ] || continue
