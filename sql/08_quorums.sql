@@ -19,7 +19,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	VALUES
 		('org.register', false, NULL),
-		('org.resume', false, 'org'),
+		('org.resume', true, 'org'),
 		('human.register', false, NULL),
 		('human.reactivate', false, NULL),
 		('capability.grant', false, NULL),
@@ -30,11 +30,11 @@ AS $$
 		('agent.skills', true, 'agent'),
 		('agent.role', true, 'agent'),
 		('anchor.transfer', false, 'agent'),
-		('target.map', false, 'org'),
+		('target.map', true, 'org'),
 		('target.unmap', false, NULL),
 		('policy.bind', true, 'agent'),
-		('baseline.bind', false, 'org'),
-		('baseline.unbind', false, 'org'),
+		('baseline.bind', true, 'org'),
+		('baseline.unbind', true, 'org'),
 		('session.grant', true, 'agent'),
 		('quorum.set', false, NULL),
 		('break_glass.permit', false, NULL),
@@ -43,7 +43,7 @@ AS $$
 		('context.erase', false, NULL);
 $$;
 COMMENT ON FUNCTION claiim._kinds() IS
-'The kinds of change, which claiim._effect knows how to make. widens: it can let an agent do more, so that its anchor is not the only one to approve it; emergency: it can be done by break-glass, and whom it bounds then: an agent, or the agents of an organization.';
+'The kinds of change, which claiim._effect knows how to make. widens: it can let an agent do more, or all of an organization, so that the anchor is not the only one to approve it; emergency: it can be done by break-glass, and whom it bounds then: an agent, or the agents of an organization.';
 
 CREATE FUNCTION claiim._quorum(org text, kind text) RETURNS integer
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -141,8 +141,16 @@ CREATE FUNCTION claiim._widened_anchor(c claiim.changes) RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE c.kind
-		WHEN 'agent.register' THEN c.payload ->> 'anchor'
+	SELECT CASE
+		WHEN c.kind = 'agent.register' THEN c.payload ->> 'anchor'
+		WHEN k.emergency = 'org' THEN (
+			SELECT min(n.human)
+			FROM claiim.agents a
+				JOIN claiim.anchors n ON n.agent = a.agent AND n.valid_until IS NULL
+			WHERE a.status <> 'retired'
+				AND claiim._covers(CASE c.kind WHEN 'target.map' THEN c.payload ->> 'org'
+								   ELSE c.subject END, a.org)
+			HAVING min(n.human) = max(n.human))
 		ELSE (SELECT n.human FROM claiim.anchors n
 			  WHERE n.agent = c.subject
 				AND n.valid_until IS NULL)
@@ -151,7 +159,7 @@ AS $$
 	WHERE k.kind = c.kind AND k.widens;
 $$;
 COMMENT ON FUNCTION claiim._widened_anchor(claiim.changes) IS
-'The human accountable for the agent that a change may let do more; NULL if it does no such thing, or if there is none.';
+'The human accountable for the agent that a change may let do more, or for all agents of the organization whose agents it may; NULL if it does no such thing, or if there is none, or more than one.';
 
 CREATE FUNCTION claiim._is_approved(c claiim.changes) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -176,7 +184,7 @@ BEGIN
 	IF approvers <@ ARRAY[anchor] THEN
 		RAISE EXCEPTION 'change % cannot be approved by the anchor alone', c.change
 			USING ERRCODE = 'insufficient_privilege',
-				  DETAIL = format('It may let an agent do more for which human "%s" is accountable.', anchor),
+				  DETAIL = format('It may let agents do more for which human "%s" alone is accountable.', anchor),
 				  HINT = format('Another human with the approver capability in organization "%s" must approve it.', c.org);
 	END IF;
 	SELECT o.org INTO missing

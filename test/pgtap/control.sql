@@ -192,6 +192,25 @@ SELECT pg_temp.approve('t_ann', :'chg') \g /dev/null
 SELECT pg_temp.by('t_dan', $$SELECT claiim.register_agent('bobs','acme','bob','{deploy}')$$) AS chg \gset
 SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'chg'), '42501', NULL, 'agent.register: not by the one who would be the anchor alone');
 SELECT is(pg_temp.approve('t_cat', :'chg'), 'applied', 'but by another');
+
+/* Nor of what lets all agents of an organization do more, if all are one human's. */
+SELECT pg_temp.both('t_dan','t_cat', $$SELECT claiim.register_org('acme/solo', NULL)$$);
+SELECT pg_temp.both('t_dan','t_cat', $$SELECT claiim.register_agent('solo','acme/solo','bob','{}')$$);
+SELECT pg_temp.by('t_dan', $$SELECT claiim.bind_baseline('acme/solo','p-v1')$$) AS chg \gset
+SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'chg'), '42501',
+	format('change %s cannot be approved by the anchor alone', :'chg'), 'baseline.bind: not by the anchor of all its agents alone');
+SELECT is(pg_temp.approve('t_cat', :'chg'), 'applied', 'but by another');
+SELECT pg_temp.by('t_dan', $$SELECT claiim.unbind_baseline('acme/solo')$$) AS chg \gset
+SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'chg'), '42501', NULL, 'baseline.unbind: not by the anchor of all its agents alone');
+SELECT pg_temp.by('t_dan', $$SELECT claiim.map_target('solo/*','acme/solo')$$) AS map \gset
+SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'map'), '42501', NULL, 'target.map: not by the anchor of all its agents alone');
+SELECT pg_temp.by('t_dan', $$SELECT claiim.suspend_org('acme/solo','x')$$);
+SELECT pg_temp.by('t_dan', $$SELECT claiim.resume_org('acme/solo')$$) AS resume \gset
+SELECT pg_temp.refused('t_bob', format('SELECT claiim.approve(%L)', :'resume'), '42501', NULL, 'org.resume: not by the anchor of all its agents alone');
+SELECT is(pg_temp.approve('t_cat', :'resume'), 'applied', 'but by another');
+SELECT pg_temp.both('t_dan','t_bob', $$SELECT claiim.register_agent('second','acme/solo','cat','{}')$$);
+SELECT is(pg_temp.approve('t_bob', :'chg'), 'applied', 'one of several anchors there may');
+SELECT is(pg_temp.approve('t_cat', :'map'), 'applied', 'as may the other');
 SELECT pg_temp.both('t_dan','t_cat', $$SELECT claiim.set_quorum('acme','policy.bind',2)$$);
 SELECT pg_temp.by('t_dan', $$SELECT claiim.bind_policy('bot','p-v2')$$) AS chg \gset
 SELECT is(pg_temp.approve('t_bob', :'chg'), 'pending', 'where two are needed the anchor may be one of them');
