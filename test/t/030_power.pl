@@ -183,7 +183,7 @@ for my $case ([ heap => file_of("'$partition'::regclass") ], [ index => file_of(
 		stdout => \$out, stderr => \$err, extra_params => [ '-U', 'deploy', '-v', 'VERBOSITY=verbose' ]);
 	cmp_ok(hits(), '>', 0, 'Chron cannot be read');
 	is($out . error_of($err), "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", '... no answer');
-	like($err, qr/DETAIL:  The last start failed: could not read block \d+ in file .*: Input\/output error/, '... and why');
+	like($err, qr/DETAIL:  The last start failed: could not read blocks? [\d.]+ in file .*: Input\/output error/, '... and why');
 	fault();
 	wait_until(sub { ask($node, 'one', 'read again') eq 'ALLOW' }, 'the gate is open when it can be');
 	chron_is_sound($node, 'one', 'read again');
