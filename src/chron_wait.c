@@ -6,8 +6,7 @@
  * The state of the request itself is what it sleeps on, by Linux's futex(2);
  * the writer wakes a caller only if it does.  A latch would do, and does
  * elsewhere, but waking through one is a signal, a signalfd and an epoll where
- * a futex is one system call each way; with one client that is a fifth of the
- * throughput (bench/README.md).
+ * a futex is one system call each way; bench/README.md has what that is worth.
  *
  * What a latch has and a futex has not: an interrupt that comes between the
  * last look at the flags and the sleep itself does not end the sleep.  So no
