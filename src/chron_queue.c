@@ -314,12 +314,6 @@ chron_queue_wait(ClaiimDatabase *db, int n, ChronRequest **requests,
 }
 
 /* The writer's room for those whom it wakes; nothing there may fail. */
-typedef struct Sleeper
-{
-	ChronRequest *request;
-	PGPROC	   *owner;
-} Sleeper;
-
 static Sleeper *sleepers = NULL;
 
 void
@@ -379,10 +373,9 @@ chron_queue_finish(int n, ChronRequest **requests, const RequestState *states)
 		if (was & REQUEST_ABANDONED)
 			chron_queue_free_slot(requests[i]);
 		else if (was & REQUEST_WATCHED)
-			sleepers[nsleepers++] = (Sleeper) {requests[i], owner};
+			sleepers[nsleepers++] = (Sleeper) {requests[i]->index, owner};
 	}
-	for (int i = 0; i < nsleepers; i++)
-		chron_wake(sleepers[i].request, sleepers[i].owner);
+	chron_wake(nsleepers, sleepers);
 }
 
 /*
@@ -399,7 +392,7 @@ chron_queue_wake_all(ClaiimDatabase *db)
 	{
 		ChronRequest *request = claiim_request_slot(head - 1);
 
-		chron_wake(request, request->owner);
+		chron_wake(1, &(Sleeper) {request->index, request->owner});
 		head = (uint32) (request->next + 1);
 	}
 }

@@ -371,7 +371,11 @@ extern void question_read_many(struct FunctionCallInfoBaseData *fcinfo,
 #define CLAIIM_ROUNDS	3
 
 extern PGDLLEXPORT Datum claiim_check(struct FunctionCallInfoBaseData *fcinfo);
+#define CLAIIM_CHECK_ARGS	6
+#define CLAIIM_ANSWER_COLUMNS	12
 extern TupleDesc claiim_answer_desc(void);
+extern void claiim_answer(struct FunctionCallInfoBaseData *fcinfo,
+						  Datum *values, bool *nulls);
 extern void gate_agent_input(const AgentEntry *entry, TimestampTz now,
 							 DecisionInput *input);
 
@@ -392,7 +396,11 @@ extern void identity_prove(const AgentEntry *entry, const char *agent,
 						   const char *token, size_t token_len,
 						   TimestampTz now, Identity *identity);
 extern void identity_require(Identity *identity);
+
+/* caller.c */
+extern void claiim_caller_init(void);
 extern const char *claiim_session_user_name(void);
+extern void claiim_require_execute(Oid function);
 
 /* governance.c */
 extern void claiim_governance_init(void);
@@ -492,8 +500,16 @@ extern void chron_gather_note(int n, int64 commit_us, int waiting);
 extern void chron_gather(ClaiimDatabase *db);
 
 /* chron_wait.c */
+typedef struct Sleeper
+{
+	int			slot;
+	PGPROC	   *owner;
+} Sleeper;
+
+extern Size chron_wait_size(void);
+extern void chron_wait_init(void);
 extern void chron_sleep(ChronRequest *request, long ms, uint32 wait_event);
-extern void chron_wake(ChronRequest *request, PGPROC *owner);
+extern void chron_wake(int n, const Sleeper *sleepers);
 
 /* stats.c */
 extern void stats_init(ClaiimStats *stats);

@@ -49,7 +49,8 @@ shmem_request(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 
-	RequestAddinShmemSpace(add_size(shared_size(), slots_size()));
+	RequestAddinShmemSpace(add_size(add_size(shared_size(), slots_size()),
+									chron_wait_size()));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 1);
 }
 
@@ -100,6 +101,8 @@ shmem_startup(void)
 			chron_queue_free_slot(request);
 		}
 	}
+
+	chron_wait_init();
 
 	LWLockRelease(AddinShmemInitLock);
 }
