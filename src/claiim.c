@@ -26,6 +26,7 @@ _PG_init(void)
 {
 	claiim_guc_init();
 	claiim_catalog_init();
+	claiim_caller_init();
 	claiim_identity_init();
 	claiim_governance_init();
 	chron_log_init();

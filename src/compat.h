@@ -91,6 +91,17 @@ claiim_wait_event_number(uint32 *number, const char *name)
 #endif
 
 /*
+ * ... and the privilege check of each kind by one for all (c727f511bd7).
+ */
+#if PG_VERSION_NUM >= 160000
+#define claiim_proc_aclcheck(function, role, mode) \
+	object_aclcheck(ProcedureRelationId, function, role, mode)
+#else
+#define claiim_proc_aclcheck(function, role, mode) \
+	pg_proc_aclcheck(function, role, mode)
+#endif
+
+/*
  * 18 lets RETURNING name the old row and the new one (80feb727c86).
  */
 #if PG_VERSION_NUM >= 180000

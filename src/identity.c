@@ -75,13 +75,6 @@ claiim_identity_init(void)
 	RegisterSubXactCallback(identity_subxact_callback, NULL);
 }
 
-/* The role that logged in, whatever SET ROLE or SECURITY DEFINER say. */
-const char *
-claiim_session_user_name(void)
-{
-	return GetUserNameFromId(GetSessionUserId(), false);
-}
-
 /* What a token that is the right one proves. */
 static IdentityResult
 token_state(const TokenEntry *token, const char *agent, TimestampTz now)
