@@ -6,8 +6,9 @@
  * A function scan makes its row type anew from the function's catalog entry
  * at every execution, and puts the one row through a tuplestore; that is as
  * much work as the decision itself (bench/README.md).  So where claiim_check
- * stands alone in FROM, a plan node of our own calls it, through the function
- * manager like any caller, and hands on its row.
+ * stands alone in FROM, a plan node of our own takes the answer's columns as
+ * they are, and hands them on.  As with any call, the role must be allowed to
+ * execute the function, and pg_stat_user_functions counts it where asked to.
  *
  * It behaves as the function scan does: the call is made when the first row
  * is fetched, once, and again only after a rescan for which an argument's
@@ -19,7 +20,6 @@
  */
 #include "claiim.h"
 
-#include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
@@ -32,12 +32,15 @@
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parse_relation.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 typedef struct CheckScanState
 {
 	CustomScanState css;
-	ExprState  *call;
+	FuncExpr   *call;
+	ExprState  *args[CLAIIM_CHECK_ARGS];	/* NULL: needs none, see argument */
 	TupleTableSlot *row;		/* the answer, kept for a rescan; or empty */
 	int			position;		/* before the row 0, on it 1, after it 2 */
 } CheckScanState;
@@ -98,6 +101,7 @@ call_of(RangeTblEntry *rte)
 		return NULL;
 	item = linitial_node(RangeTblFunction, rte->functions);
 	if (item->funccolnames != NIL || !IsA(item->funcexpr, FuncExpr) ||
+		list_length(((FuncExpr *) item->funcexpr)->args) != CLAIIM_CHECK_ARGS ||
 		!is_check(((FuncExpr *) item->funcexpr)->funcid))
 		return NULL;
 	return (FuncExpr *) item->funcexpr;
@@ -212,36 +216,95 @@ begin_check(CustomScanState *node, EState *estate, int eflags)
 {
 	CheckScanState *state = (CheckScanState *) node;
 	CustomScan *scan = castNode(CustomScan, node->ss.ps.plan);
+	ListCell   *cell;
 
-	state->call = ExecInitExpr((Expr *) linitial(scan->custom_exprs),
-							   &node->ss.ps);
+	state->call = linitial_node(FuncExpr, scan->custom_exprs);
+	claiim_require_execute(state->call->funcid);
+	foreach(cell, state->call->args)
+	{
+		Expr	   *arg = (Expr *) lfirst(cell);
+
+		if (!IsA(arg, Const) &&
+			!(IsA(arg, Param) && ((Param *) arg)->paramkind == PARAM_EXTERN))
+			state->args[foreach_current_index(cell)] =
+				ExecInitExpr(arg, &node->ss.ps);
+	}
 	state->row = node->ss.ss_ScanTupleSlot;
+}
+
+/* What a client has bound; as ExecEvalParamExtern. */
+static Datum
+bound(const Param *param, ParamListInfo params, bool *isnull)
+{
+	if (params != NULL && param->paramid > 0 &&
+		param->paramid <= params->numParams)
+	{
+		ParamExternData *value;
+		ParamExternData workspace;
+
+		if (params->paramFetch != NULL)
+			value = params->paramFetch(params, param->paramid, false,
+									   &workspace);
+		else
+			value = &params->params[param->paramid - 1];
+		if (value->ptype == param->paramtype)
+		{
+			*isnull = value->isnull;
+			return value->value;
+		}
+		if (OidIsValid(value->ptype))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("type of parameter %d (%s) does not match that when preparing the plan (%s)",
+							param->paramid, format_type_be(value->ptype),
+							format_type_be(param->paramtype))));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("no value found for parameter %d", param->paramid)));
+}
+
+static Datum
+argument(CheckScanState *state, int i, bool *isnull)
+{
+	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	Node	   *arg = (Node *) list_nth(state->call->args, i);
+
+	if (state->args[i] != NULL)
+		return ExecEvalExpr(state->args[i], econtext, isnull);
+	if (IsA(arg, Param))
+		return bound((Param *) arg, econtext->ecxt_param_list_info, isnull);
+	*isnull = ((Const *) arg)->constisnull;
+	return ((Const *) arg)->constvalue;
 }
 
 /* Ask, and keep the answer in the slot. */
 static void
 ask(CheckScanState *state)
 {
-	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	TupleTableSlot *row = state->row;
-	HeapTupleData tuple;
-	HeapTupleHeader answer;
-	Datum		value;
-	bool		isnull;
+	FmgrInfo	function;
+	PgStat_FunctionCallUsage usage;
+	MemoryContext old;
+	LOCAL_FCINFO(fcinfo, CLAIIM_CHECK_ARGS);
 
 	ExecClearTuple(row);
-	value = ExecEvalExprSwitchContext(state->call, econtext, &isnull);
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("claiim_check returned no row")));
-	answer = DatumGetHeapTupleHeader(value);
-	tuple.t_len = HeapTupleHeaderGetDatumLength(answer);
-	ItemPointerSetInvalid(&tuple.t_self);
-	tuple.t_tableOid = InvalidOid;
-	tuple.t_data = answer;
-	heap_deform_tuple(&tuple, row->tts_tupleDescriptor, row->tts_values,
-					  row->tts_isnull);
+	old = MemoryContextSwitchTo(state->css.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
+	InitFunctionCallInfoData(*fcinfo, NULL, CLAIIM_CHECK_ARGS,
+							 state->call->inputcollid, NULL, NULL);
+	for (int i = 0; i < CLAIIM_CHECK_ARGS; i++)
+		fcinfo->args[i].value = argument(state, i, &fcinfo->args[i].isnull);
+
+	if (pgstat_track_functions == TRACK_FUNC_ALL)
+	{
+		fmgr_info(state->call->funcid, &function);
+		fcinfo->flinfo = &function;
+		pgstat_init_function_usage(fcinfo, &usage);
+	}
+	claiim_answer(fcinfo, row->tts_values, row->tts_isnull);
+	if (fcinfo->flinfo != NULL)
+		pgstat_end_function_usage(&usage, true);
+	MemoryContextSwitchTo(old);
 	ExecStoreVirtualTuple(row);
 	ExecMaterializeSlot(row);
 }

@@ -48,9 +48,15 @@ typedef struct Verdict
 	const char *session;		/* as passed, or found */
 } Verdict;
 
-#define NCOLUMNS 12
+/* One row. */
+typedef struct Answer
+{
+	bool		given;
+	Datum		values[CLAIIM_ANSWER_COLUMNS];
+	bool		nulls[CLAIIM_ANSWER_COLUMNS];
+} Answer;
 
-static const char *const column_names[NCOLUMNS] = {
+static const char *const column_names[CLAIIM_ANSWER_COLUMNS] = {
 	"outcome", "reason", "reason_code", "rule", "chron_id", "anchor", "org",
 	"policy", "skill", "baseline", "session", "decided_at"
 };
@@ -219,11 +225,11 @@ claiim_answer_desc(void)
 	if (desc == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-		TupleDesc	fresh = CreateTemplateTupleDesc(NCOLUMNS);
+		TupleDesc	fresh = CreateTemplateTupleDesc(CLAIIM_ANSWER_COLUMNS);
 
-		for (int i = 0; i < NCOLUMNS; i++)
+		for (int i = 0; i < CLAIIM_ANSWER_COLUMNS; i++)
 			TupleDescInitEntry(fresh, i + 1, column_names[i],
-							   i == NCOLUMNS - 1 ? TIMESTAMPTZOID : TEXTOID,
+							   i == CLAIIM_ANSWER_COLUMNS - 1 ? TIMESTAMPTZOID : TEXTOID,
 							   -1, 0);
 		desc = BlessTupleDesc(fresh);
 		MemoryContextSwitchTo(old);
@@ -231,18 +237,17 @@ claiim_answer_desc(void)
 	return desc;
 }
 
-static HeapTuple
-answer(const Question *question, const Asker *asker, const Verdict *verdict,
-	   const ChronRequest *request)
+static void
+fill_answer(const Question *question, const Asker *asker,
+			const Verdict *verdict, const ChronRequest *request,
+			Answer *answer)
 {
 	const AgentEntry *entry = asker->entry;
 	const Decision *decision = &verdict->decision;
 	Decision	unproved;
 	const char *skill = verdict->skill;
 	char		chron_id[CHRON_ID_SIZE];
-	const char *texts[NCOLUMNS - 1];
-	Datum		values[NCOLUMNS];
-	bool		nulls[NCOLUMNS];
+	const char *texts[CLAIIM_ANSWER_COLUMNS - 1];
 
 	/*
 	 * Chron says whom a stranger asked for, and what was wrong; the stranger
@@ -268,14 +273,14 @@ answer(const Question *question, const Asker *asker, const Verdict *verdict,
 	texts[9] = entry ? entry->baseline_names : NULL;
 	texts[10] = verdict->session;
 
-	for (int i = 0; i < NCOLUMNS - 1; i++)
+	for (int i = 0; i < CLAIIM_ANSWER_COLUMNS - 1; i++)
 	{
-		nulls[i] = (texts[i] == NULL);
-		values[i] = nulls[i] ? (Datum) 0 : CStringGetTextDatum(texts[i]);
+		answer->nulls[i] = (texts[i] == NULL);
+		answer->values[i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
 	}
-	nulls[NCOLUMNS - 1] = false;
-	values[NCOLUMNS - 1] = TimestampTzGetDatum(request->at);
-	return heap_form_tuple(claiim_answer_desc(), values, nulls);
+	answer->nulls[CLAIIM_ANSWER_COLUMNS - 1] = false;
+	answer->values[CLAIIM_ANSWER_COLUMNS - 1] = TimestampTzGetDatum(request->at);
+	answer->given = true;
 }
 
 /*
@@ -299,7 +304,7 @@ learn(Asker *asker, const Verdict *verdict, const ChronRequest *request)
 static bool
 round_of_decisions(ClaiimDatabase *db, const Question *question,
 				   TimestampTz asked_at, int64 deadline, Asker *asker,
-				   HeapTuple *answers)
+				   Answer *answers)
 {
 	int			n = question->nitems;
 	ChronRequest **requests = palloc(sizeof(ChronRequest *) * n);
@@ -311,7 +316,7 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 	look_up_asker(question, db, asker);
 	for (int i = 0; i < n; i++)
 	{
-		if (answers[i] != NULL)
+		if (answers[i].given)
 			continue;
 		decide(question, &question->items[i], asker, &verdicts[nleft]);
 		left[nleft++] = i;
@@ -337,8 +342,8 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 			if (state == REQUEST_FAILED)
 				raise_failure(requests[i]);
 			if (state == REQUEST_RECORDED)
-				answers[left[i]] = answer(question, asker, &verdicts[i],
-										  requests[i]);
+				fill_answer(question, asker, &verdicts[i], requests[i],
+							&answers[left[i]]);
 			else
 			{
 				learn(asker, &verdicts[i], requests[i]);
@@ -358,7 +363,7 @@ round_of_decisions(ClaiimDatabase *db, const Question *question,
 static bool
 undisturbed_round(ClaiimDatabase *db, const Question *question,
 				  TimestampTz asked_at, int64 deadline, Asker *asker,
-				  HeapTuple *answers)
+				  Answer *answers)
 {
 	volatile bool done = false;
 
@@ -384,13 +389,13 @@ require_gate(void)
 	claiim_refuse_governing("claiim_check");
 }
 
-static HeapTuple *
+static Answer *
 answer_all(const Question *question)
 {
 	ClaiimDatabase *db = claiim_my_database();
 	TimestampTz asked_at = GetCurrentTimestamp();
 	int64		deadline = CLAIIM_DEADLINE(claiim_queue_timeout);
-	HeapTuple  *answers = palloc0(sizeof(HeapTuple) * Max(question->nitems, 1));
+	Answer	   *answers = palloc0(sizeof(Answer) * Max(question->nitems, 1));
 	Asker		asker = {0};
 	bool		done = question->nitems == 0;
 
@@ -426,17 +431,30 @@ answer_all(const Question *question)
 Datum
 claiim_check(PG_FUNCTION_ARGS)
 {
+	Datum		values[CLAIIM_ANSWER_COLUMNS];
+	bool		nulls[CLAIIM_ANSWER_COLUMNS];
+
+	claiim_answer(fcinfo, values, nulls);
+	return HeapTupleGetDatum(heap_form_tuple(claiim_answer_desc(), values,
+											 nulls));
+}
+
+/* The same, with the row as its columns. */
+void
+claiim_answer(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
 	Question	question;
-	HeapTuple  *answers;
+	Answer	   *answer;
 	ErrorContextCallback callback;
 
 	/* Not only where a token was passed: it may be in the wrong place. */
 	claiim_hide_statement(&callback);
 	require_gate();
 	question_read_one(fcinfo, &question);
-	answers = answer_all(&question);
+	answer = answer_all(&question);
 	error_context_stack = callback.previous;
-	return HeapTupleGetDatum(answers[0]);
+	memcpy(values, answer->values, sizeof(answer->values));
+	memcpy(nulls, answer->nulls, sizeof(answer->nulls));
 }
 
 /*
@@ -455,7 +473,7 @@ claiim_check_many(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Question	question;
-	HeapTuple  *answers;
+	Answer	   *answers;
 	MemoryContext old;
 	ErrorContextCallback callback;
 
@@ -479,6 +497,7 @@ claiim_check_many(PG_FUNCTION_ARGS)
 											  false, work_mem);
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < question.nitems; i++)
-		tuplestore_puttuple(rsinfo->setResult, answers[i]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc,
+							 answers[i].values, answers[i].nulls);
 	return (Datum) 0;
 }

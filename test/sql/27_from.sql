@@ -54,6 +54,30 @@ EXECUTE ask ('app/prepared/2');
 EXECUTE ask ('ledger/1');
 EXECUTE ask (NULL);
 RESET plan_cache_mode;
+-- From variables, records and expressions of a function's
+DO $$
+DECLARE
+    target text;
+    subject record;
+    answered text;
+BEGIN
+    SELECT 'deploy-bot' AS agent, 'deploy:' AS prefix INTO subject;
+    FOREACH target IN ARRAY ARRAY['app/variable/1', 'app/variable/2'] LOOP
+        SELECT outcome INTO answered FROM claiim_check(subject.agent, subject.prefix || 'staging', target, context => jsonb_build_object('of', target));
+        RAISE NOTICE '% %', target, answered;
+    END LOOP;
+    target := NULL;
+    PERFORM FROM claiim_check(subject.agent, 'deploy:staging', target);
+END $$;
+-- Counted where functions are counted
+RESET SESSION AUTHORIZATION;
+BEGIN;
+SET LOCAL track_functions = 'all';
+SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'app/counted');
+SELECT outcome FROM (SELECT (claiim_check('deploy-bot', 'deploy:staging', 'app/counted')).outcome OFFSET 0) c;
+SELECT pg_stat_get_xact_function_calls('claiim_check'::regproc) AS calls;
+COMMIT;
+SET SESSION AUTHORIZATION regress_deploy;
 BEGIN;
 DECLARE answer SCROLL CURSOR FOR SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'app/cursor');
 FETCH NEXT FROM answer;
