@@ -188,10 +188,11 @@ target_is_inside(const DecisionInput *input, Decision *decision)
 static bool
 skill_covers_action(const DecisionInput *input, Decision *decision)
 {
-	char		names[sizeof(decision->reason)] = "";
+	char		names[sizeof(decision->reason)];
 	int			ndeclared = 0;
 	int			i;
 
+	names[0] = '\0';
 	for (i = 0; i < input->nskills; i++)
 	{
 		const NamedSkill *skill = &input->skills[i];

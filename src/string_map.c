@@ -43,18 +43,16 @@ struct StringMap
 
 #define ROTL(x, n) (((x) << (n)) | ((x) >> (64 - (n))))
 
-static uint64_t
+static inline uint64_t
 load64(const uint8_t *p)
 {
-	uint64_t	value = 0;
-	int			i;
-
-	for (i = 7; i >= 0; i--)
-		value = (value << 8) | p[i];
-	return value;
+	/* Written so that the compiler sees one load in it. */
+	return (uint64_t) p[0] | (uint64_t) p[1] << 8 | (uint64_t) p[2] << 16 |
+		(uint64_t) p[3] << 24 | (uint64_t) p[4] << 32 | (uint64_t) p[5] << 40 |
+		(uint64_t) p[6] << 48 | (uint64_t) p[7] << 56;
 }
 
-static void
+static inline void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];

@@ -10,7 +10,6 @@
  */
 #include "text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /*
@@ -202,8 +201,16 @@ text_append(char *buffer, size_t size, const char *text)
 void
 text_append_int(char *buffer, size_t size, long long value)
 {
-	char		digits[32];
+	char		digits[24];		/* filled from the end */
+	char	   *at = digits + sizeof(digits) - 1;
+	unsigned long long left = value < 0 ? 0ULL - (unsigned long long) value :
+		(unsigned long long) value;
 
-	snprintf(digits, sizeof(digits), "%lld", value);
-	text_append(buffer, size, digits);
+	*at = '\0';
+	do
+		*--at = (char) ('0' + left % 10);
+	while ((left /= 10) != 0);
+	if (value < 0)
+		*--at = '-';
+	text_append(buffer, size, at);
 }

@@ -6,6 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,7 @@ test_append(void)
 	bool		good = true;
 	bool		marked = true;
 	char		small[8] = "";
+	char		numbers[64];
 
 	for (max = 0; max <= len + 1; max++)
 	{
@@ -234,6 +236,14 @@ test_append(void)
 	text_append(small, sizeof(small), "n=");
 	text_append_int(small, sizeof(small), -42);
 	is(small, "n=-42", "a number is appended in decimal");
+	numbers[0] = '\0';
+	text_append_int(numbers, sizeof(numbers), LLONG_MIN);
+	text_append(numbers, sizeof(numbers), " ");
+	text_append_int(numbers, sizeof(numbers), 0);
+	text_append(numbers, sizeof(numbers), " ");
+	text_append_int(numbers, sizeof(numbers), LLONG_MAX);
+	is(numbers, "-9223372036854775808 0 9223372036854775807",
+	   "... the least, none, and the most");
 }
 
 /* The reference implementation's test: key 00..0f, input 00..0e. */
