@@ -26,6 +26,8 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "text.h"
+
 #define LINK_PREFIX		"claiim/chron/link/v1\n"
 #define CONTEXT_PREFIX	"claiim/chron/context/v1\n"
 
@@ -99,58 +101,22 @@ read_u32be(const uint8_t *bytes)
 		((uint32_t) bytes[2] << 8) | bytes[3];
 }
 
-/*
- * Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing
- * above U+10FFFF) without U+0000, which PostgreSQL's text cannot hold.
- */
+/* UTF-8 without U+0000, which PostgreSQL's text cannot hold. */
 static bool
-utf8_is_valid(const uint8_t *text, size_t len)
+is_text(const uint8_t *bytes, size_t len)
 {
-	size_t		i = 0;
+	const char *text = (const char *) bytes;
+	size_t		at = text_ascii_run(text, len);
 
-	while (i < len)
+	while (at < len)
 	{
-		uint8_t		first = text[i];
-		uint8_t		low = 0x80; /* what the second byte may be */
-		uint8_t		high = 0xbf;
-		size_t		more;
-		size_t		k;
+		uint32_t	c;
+		size_t		width = utf8_decode(text + at, len - at, &c);
 
-		if (first < 0x80)
-		{
-			if (first == 0)
-				return false;
-			i++;
-			continue;
-		}
-		if (first >= 0xc2 && first <= 0xdf)
-			more = 1;
-		else if (first >= 0xe0 && first <= 0xef)
-			more = 2;
-		else if (first >= 0xf0 && first <= 0xf4)
-			more = 3;
-		else
+		if (width == 0 || c == 0)
 			return false;
-
-		if (first == 0xe0)
-			low = 0xa0;			/* below: overlong */
-		else if (first == 0xed)
-			high = 0x9f;		/* above: surrogates */
-		else if (first == 0xf0)
-			low = 0x90;			/* below: overlong */
-		else if (first == 0xf4)
-			high = 0x8f;		/* above: beyond U+10FFFF */
-
-		if (len - i <= more)
-			return false;
-		if (text[i + 1] < low || text[i + 1] > high)
-			return false;
-		for (k = 2; k <= more; k++)
-		{
-			if (text[i + k] < 0x80 || text[i + k] > 0xbf)
-				return false;
-		}
-		i += more + 1;
+		at += width;
+		at += text_ascii_run(text + at, len - at);
 	}
 	return true;
 }
@@ -222,7 +188,7 @@ chron_encode_text_len(ChronEncoder *enc, ChronFieldId id,
 {
 	if (text == NULL)
 		return;
-	if (!utf8_is_valid((const uint8_t *) text, len))
+	if (!is_text((const uint8_t *) text, len))
 		enc->failed = true;
 	encode_field(enc, id, CHRON_TYPE_TEXT, (const uint8_t *) text, len);
 }
@@ -273,7 +239,7 @@ chron_decode_next(ChronDecoder *dec, ChronField *field)
 	if (info->type == CHRON_TYPE_INT && field->len != 8)
 		return -1;
 	if (info->type == CHRON_TYPE_TEXT &&
-		!utf8_is_valid(field->value, field->len))
+		!is_text(field->value, field->len))
 		return -1;
 
 	dec->pos += FIELD_HEAD_LEN + (size_t) field->len;

@@ -105,15 +105,28 @@ code_point_is_space(uint32_t c)
 		c == 0x3000;
 }
 
+/* The same byte eight times. */
+#define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
+
 /*
  * How many bytes at the beginning are printing ASCII or spaces, which is
- * mostly all of them and needs no decoding.
+ * mostly all of them and needs no decoding.  Eight at a time while they are:
+ * one that is above 0x7f has its high bit set; of the others, one below 0x20
+ * gets it by borrowing, and 0x7f by adding one.
  */
 size_t
 text_ascii_run(const char *text, size_t len)
 {
 	size_t		at = 0;
+	uint64_t	eight;
 
+	for (; len - at >= sizeof(eight); at += sizeof(eight))
+	{
+		memcpy(&eight, text + at, sizeof(eight));
+		if (((eight | (eight - EIGHT(0x20)) | (eight + EIGHT(0x01))) &
+			 EIGHT(0x80)) != 0)
+			break;
+	}
 	while (at < len && (unsigned char) (text[at] - 0x20) < 0x7f - 0x20)
 		at++;
 	return at;

@@ -190,6 +190,30 @@ valid_utf8(const char *text, size_t len)
 	return true;
 }
 
+/* Every byte at every place of texts around the width that is read at once. */
+static void
+test_ascii_run(void)
+{
+	bool		good = true;
+	char		text[26];
+
+	for (size_t len = 0; len < sizeof(text); len++)
+		for (size_t at = 0; at < len; at++)
+			for (int byte = 0; byte < 256; byte++)
+			{
+				char	   *copy = malloc(len);
+
+				for (size_t i = 0; i < len; i++)
+					copy[i] = i % 2 == 0 ? ' ' : '~';
+				copy[at] = (char) byte;
+				good = good && text_ascii_run(copy, len) ==
+					(byte >= 0x20 && byte <= 0x7e ? len : at);
+				free(copy);
+			}
+	ok(good, "a run of printing ASCII ends at the first byte that is none");
+	ok(text_ascii_run("", 0) == 0, "... and is empty where there is nothing");
+}
+
 static void
 test_append(void)
 {
@@ -328,6 +352,7 @@ main(void)
 	test_arena();
 	test_grow();
 	test_utf8();
+	test_ascii_run();
 	test_scan();
 	test_append();
 	test_siphash();
