@@ -164,7 +164,10 @@ offer_check(PlannerInfo *root, RelOptInfo *rel, Index relid, RangeTblEntry *rte)
 		(columns = columns_of_answer(rte, relid)) == NIL)
 		return;
 
+	/* Where no row can pass the planner has another, which does not ask. */
 	function_scan = (Path *) linitial(rel->pathlist);
+	if (function_scan->pathtype != T_FunctionScan)
+		return;
 	path = makeNode(CustomPath);
 	path->path.pathtype = T_CustomScan;
 	path->path.parent = rel;

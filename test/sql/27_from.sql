@@ -37,6 +37,9 @@ SELECT count(*), min(outcome) FROM generate_series(1, 5) g LEFT JOIN claiim_chec
 RESET enable_material;
 SELECT g FROM generate_series(1, 3) g WHERE EXISTS (SELECT FROM claiim_check('deploy-bot', 'deploy:staging', 'app/exists') WHERE outcome = 'ALLOW');
 SELECT count(*) FROM claiim_check('deploy-bot', 'deploy:staging', 'app/limit') LIMIT 0;
+SET constraint_exclusion = on;
+SELECT chron_id FROM claiim_check('deploy-bot', 'deploy:staging', 'app/impossible') WHERE outcome IS NULL AND outcome IS NOT NULL;
+RESET constraint_exclusion;
 -- An argument from the query around it: once for each value
 SELECT t, (SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', v.t)) FROM (VALUES ('app/outer/1'), ('prod/outer/2'), ('app/outer/3')) v (t);
 -- A filter with a value from there: once, for it is one question
