@@ -769,6 +769,9 @@ chron_batch_abandon(void)
 		states[i] = REQUEST_FAILED;
 	}
 	if (nbatch > 0)
+	{
+		stats_batch(&my_db->stats, nbatch, batch, states, 0, 0);
 		chron_queue_finish(nbatch, batch, states);
+	}
 	nbatch = 0;
 }

@@ -69,5 +69,24 @@ is(ask($node, $db, 'last'), 'ALLOW', 'the writer goes on');
 is($stat->('queue_used, queue_length'), '0 0', 'and all places are free again');
 is($stat->('allowed'), 1 + 15 + 1 + 1 + 1, 'what was recorded is counted, answered or not');
 
+# Nor is forgotten who was told that the writer had been stopped over his question.
+my $locker = background($node, $db, "BEGIN;\nLOCK TABLE claiim.contexts;\nSELECT 'locked';\nSELECT pg_sleep(600);\n",
+	user => $node->safe_psql('postgres', 'SELECT current_user'));
+wait_until(sub { slurp_file($locker->{out}) eq "locked\n" }, 'contexts cannot be recorded');
+is($stat->('failed'), 0, 'nobody has been told that his decision could not be recorded');
+my ($told, $stopped) = (0, 0);
+# The writer may have given up on the lock by itself before it is stopped.
+wait_until(sub {
+	my $asked = background($node, $db, "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'stopped', context => '1');\n");
+	wait_until(sub { $node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'claiim.contexts'::regclass AND NOT granted") eq 't' }, 'the writer is stopped');
+	wait_for_all($asked);
+	$told++ if $asked->{stderr} =~ /no answer/;
+	return $stopped = $asked->{stderr} =~ /40003: no answer/;
+}, 'the caller is told');
+$node->safe_psql($db, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'claiim.contexts'::regclass AND granted");
+wait_for_all($locker);
+ok($stopped, 'the writer is stopped in the middle of a batch, and the caller told so');
+is($stat->('failed'), $told, '... which is counted');
+
 $node->stop;
 done_testing();
