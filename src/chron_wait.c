@@ -80,12 +80,17 @@ static void
 sleep_on(int slot, uint32 seen, long ms, uint32 wait_event)
 {
 #ifdef WAIT_BY_FUTEX
-	struct timespec until;
+	struct timespec now;
+	struct
+	{
+		long		sec;
+		long		nsec;
+	}			until;			/* the kernel's, however wide time_t is */
 
 	ms = Min(ms, SLICE);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (until.tv_nsec + ms * 1000000) / 1000000000;
-	until.tv_nsec = (until.tv_nsec + ms * 1000000) % 1000000000;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	until.sec = now.tv_sec + (now.tv_nsec + ms * 1000000) / 1000000000;
+	until.nsec = (now.tv_nsec + ms * 1000000) % 1000000000;
 	pgstat_report_wait_start(wait_event);
 	(void) syscall(SYS_futex, &WORD_OF(slot)->value, FUTEX_WAIT_BITSET, seen,
 				   &until, NULL, BIT_OF(slot));
