@@ -87,7 +87,7 @@ is_check(Oid function)
 	if (name == NULL || strcmp(name, "claiim_check") != 0)
 		return false;
 	fmgr_info(function, &info);
-	return info.fn_addr == claiim_check;
+	return info.fn_addr == claiim_check && !info.fn_strict;
 }
 
 /* The call of claiim_check that this FROM item is; NULL if it is another. */

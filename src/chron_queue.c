@@ -337,7 +337,7 @@ chron_queue_take(ClaiimDatabase *db, ChronRequest **requests)
 	{
 		ChronRequest *request = claiim_request_slot(head - 1);
 
-		/* Keeps the ABANDONED bit, and is the writer's from here on. */
+		/* Keeps the other bits, and is the writer's from here on. */
 		pg_atomic_fetch_add_u32(&request->state,
 								REQUEST_IN_FLIGHT - REQUEST_QUEUED);
 		head = (uint32) (request->next + 1);

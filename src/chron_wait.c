@@ -4,10 +4,10 @@
  *	  How callers sleep until the writer has finished their requests.
  *
  * By Linux's futex(2), on words that many slots share and of which each slot
- * is one bit: so the writer wakes all callers of a batch in one system call,
- * and nobody else.  A latch would do, and does elsewhere, but waking through
- * one is a signal, a signalfd and an epoll for each; bench/README.md has what
- * that is worth.
+ * is one bit: so the writer wakes the callers of a batch in a system call or
+ * two, and nobody else.  A latch would do, and does elsewhere, but waking
+ * through one is a signal, a signalfd and an epoll for each; bench/README.md
+ * has what that is worth.
  *
  * What a latch has and a futex has not: an interrupt that comes between the
  * last look at the flags and the sleep itself does not end the sleep.  So no

@@ -434,7 +434,7 @@ typedef enum RequestState
 	REQUEST_FAILED				/* not recorded, or unknown: see sqlstate */
 } RequestState;
 
-/* Or'ed into the state: its caller has left; its caller sleeps on it. */
+/* Or'ed into the state: its caller has left; its caller wants to be woken. */
 #define REQUEST_ABANDONED	0x100
 #define REQUEST_WATCHED		0x200
 

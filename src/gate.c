@@ -439,7 +439,7 @@ claiim_check(PG_FUNCTION_ARGS)
 											 nulls));
 }
 
-/* The same, with the row as its columns. */
+/* The same, with the row as its columns; fcinfo->flinfo may be NULL. */
 void
 claiim_answer(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {

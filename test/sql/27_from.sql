@@ -18,6 +18,10 @@ EXPLAIN (COSTS OFF) SELECT c FROM claiim_check('deploy-bot', 'deploy:staging', '
 EXPLAIN (COSTS OFF) SELECT 1 FROM claiim_check('deploy-bot', 'deploy:staging', 'app/from') c WHERE c IS NOT NULL;
 EXPLAIN (COSTS OFF) SELECT c.outcome FROM (VALUES ('a'), ('b')) v (t), claiim_check('deploy-bot', 'deploy:staging', v.t) c;
 EXPLAIN (COSTS OFF) SELECT * FROM ROWS FROM (claiim_check('deploy-bot', 'deploy:staging', 'a'), generate_series(1, 2)) r;
+BEGIN;
+ALTER FUNCTION claiim_check STRICT;
+EXPLAIN (COSTS OFF) SELECT * FROM claiim_check('deploy-bot', 'deploy:staging', 'app/from');
+ROLLBACK;
 
 SET SESSION AUTHORIZATION regress_deploy;
 SELECT ordinality, outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'app/ordinal') WITH ORDINALITY;
