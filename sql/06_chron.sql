@@ -230,4 +230,4 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'claiim_verify';
 COMMENT ON FUNCTION claiim.verify() IS
-'Recomputes every hash of Chron from its rows. ok: whether all agree; records: how many were read; first_bad, problem: the number of the first record that does not agree, and why; last_seq, last_link: where the chain ends, to be compared with what was seen before.';
+'Recomputes every hash of Chron from its rows, and compares what stands beside it with its records: claiim.completions, claiim.session_uses, claiim.logs, and those contexts that are there. ok: whether all agree; records: how many were read; first_bad, problem: the number of the first record that does not agree, and why (first_bad is NULL if a row is wrong that is no record''s); last_seq, last_link: where the chain ends, to be compared with what was seen before.';

@@ -36,15 +36,15 @@ typedef struct Walk
 	int64		last_seq;
 	int64		last_at;
 	uint8		last_link[CHRON_HASH_LEN];
-	char		problem[256];	/* "": none so far */
-	int64		first_bad;
+	ChronFault	bad;			/* none so far */
+	ChronBeside *beside;
 } Walk;
 
 static void
 found(Walk *walk, int64 seq, const char *problem)
 {
-	walk->first_bad = seq;
-	strlcpy(walk->problem, problem, sizeof(walk->problem));
+	walk->bad.seq = seq;
+	strlcpy(walk->bad.problem, problem, sizeof(walk->bad.problem));
 }
 
 static bool
@@ -123,7 +123,7 @@ check_row(Walk *walk, HeapTuple tuple, TupleDesc desc, StringInfo buffer)
 	walk->records++;
 	walk->last_seq = seq;
 	walk->last_at = at;
-	return true;
+	return chron_beside_check(walk->beside, seq, tuple, desc, &walk->bad);
 }
 
 /*
@@ -137,14 +137,14 @@ check_end(Walk *walk)
 	if (walk->last_seq < walk->must_reach)
 	{
 		found(walk, walk->last_seq + 1, "");
-		snprintf(walk->problem, sizeof(walk->problem),
+		snprintf(walk->bad.problem, sizeof(walk->bad.problem),
 				 "it is missing: Chron went at least as far as record %lld",
 				 (long long) walk->must_reach);
 	}
 }
 
 /*
- * The walk went by an index.  A row that the index does not have is seen by
+ * The walk went by indexes.  A row that an index does not have is seen by
  * whoever reads the table without it, so the table must not have more.
  */
 static void
@@ -157,7 +157,7 @@ check_count(Walk *walk)
 	bool		isnull;
 	int64		count;
 
-	claiim_owner_begin(&scope, true);
+	claiim_owner_begin(&scope, false);	/* the walk's own snapshot */
 	for (int i = 0; i < (int) lengthof(by_index); i++)
 		(void) set_config_option(by_index[i], "off", PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
@@ -168,14 +168,16 @@ check_count(Walk *walk)
 		elog(ERROR, "could not count the records");
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 										SPI_tuptable->tupdesc, 1, &isnull));
-	claiim_owner_end(&scope);
 	if (count != walk->records)
 	{
 		found(walk, walk->last_seq, "");
-		snprintf(walk->problem, sizeof(walk->problem),
+		snprintf(walk->bad.problem, sizeof(walk->bad.problem),
 				 "the table has %lld rows up to here, its index shows %lld",
 				 (long long) count, (long long) walk->records);
 	}
+	else
+		(void) chron_beside_count(walk->beside, &walk->bad);
+	claiim_owner_end(&scope);
 }
 
 static void
@@ -192,6 +194,7 @@ walk_chron(Walk *walk)
 	initStringInfo(&buffer);
 
 	claiim_owner_begin(&scope, true);
+	walk->beside = chron_beside_begin();
 	portal = SPI_cursor_open_with_args(NULL,
 									   "SELECT * FROM claiim.chron ORDER BY seq",
 									   0, NULL, NULL, NULL, true, 0);
@@ -201,33 +204,39 @@ walk_chron(Walk *walk)
 												   "claiim verify rows",
 												   ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old;
+		SPITupleTable *fetched;
+		uint64		nfetched;
 
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
 		if (SPI_processed == 0)
 			break;
+		fetched = SPI_tuptable;
+		nfetched = SPI_processed;
 		old = MemoryContextSwitchTo(rows);
-		for (uint64 i = 0; i < SPI_processed && good; i++)
+		for (uint64 i = 0; i < nfetched && good; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			good = check_row(walk, SPI_tuptable->vals[i],
-							 SPI_tuptable->tupdesc, &buffer);
+			good = check_row(walk, fetched->vals[i], fetched->tupdesc, &buffer);
 		}
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(rows);
-		SPI_freetuptable(SPI_tuptable);
+		SPI_freetuptable(fetched);
 	}
 	SPI_cursor_close(portal);
-	claiim_owner_end(&scope);
 	if (good)
 		check_end(walk);
-	if (walk->problem[0] == '\0')
+	if (walk->bad.problem[0] == '\0' &&
+		chron_beside_end(walk->beside, &walk->bad))
 		check_count(walk);
+	claiim_owner_end(&scope);
 }
 
 /*
  * claiim.verify() -> (ok, records, first_bad, problem, last_seq, last_link)
  *
- * Walks the chain from the first record.  Errors: those of claiim_catalog.
+ * Walks the chain from the first record, and what stands beside it along with
+ * it.  first_bad is NULL where a problem is no record's.  Errors: those of
+ * claiim_catalog.
  */
 Datum
 claiim_verify(PG_FUNCTION_ARGS)
@@ -241,15 +250,15 @@ claiim_verify(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	walk_chron(&walk);
-	ok = walk.problem[0] == '\0';
+	ok = walk.bad.problem[0] == '\0';
 	stats_verified(ok, walk.last_seq);
 
 	values[0] = BoolGetDatum(ok);
 	values[1] = Int64GetDatum(walk.records);
-	values[2] = Int64GetDatum(walk.first_bad);
-	nulls[2] = ok;
+	values[2] = Int64GetDatum(walk.bad.seq);
+	nulls[2] = ok || walk.bad.seq == 0;
 	nulls[3] = ok;
-	values[3] = ok ? (Datum) 0 : CStringGetTextDatum(walk.problem);
+	values[3] = ok ? (Datum) 0 : CStringGetTextDatum(walk.bad.problem);
 	nulls[4] = nulls[5] = walk.records == 0;
 	values[4] = Int64GetDatum(walk.last_seq);
 	values[5] = PointerGetDatum(cstring_to_text_with_len((char *) walk.last_link,

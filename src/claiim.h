@@ -555,6 +555,22 @@ extern void chron_uses_write(void);
 extern bool completion_insert(const ChronRequest *request, int64 seq,
 							  TimestampTz at);
 
+/* chron_beside.c: what verify() compares with the records */
+typedef struct ChronFault
+{
+	int64		seq;			/* of the record; 0: it is none's */
+	char		problem[256];	/* "": none */
+} ChronFault;
+
+typedef struct ChronBeside ChronBeside;
+
+extern ChronBeside *chron_beside_begin(void);
+extern bool chron_beside_check(ChronBeside *beside, int64 seq,
+							   HeapTuple record, TupleDesc desc,
+							   ChronFault *result);
+extern bool chron_beside_end(ChronBeside *beside, ChronFault *result);
+extern bool chron_beside_count(ChronBeside *beside, ChronFault *result);
+
 /* chron_verify.c */
 extern void claiim_decode_chron_id(text *id, int64 *seq, TimestampTz *at);
 

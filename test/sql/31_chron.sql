@@ -38,10 +38,15 @@ DECLARE
     key record;
 BEGIN
     ALTER TABLE claiim.chron DISABLE TRIGGER claiim_guard_rows;
+    ALTER TABLE claiim.completions DISABLE TRIGGER USER;
+    ALTER TABLE claiim.contexts DISABLE TRIGGER USER;
+    ALTER TABLE claiim.session_uses DISABLE TRIGGER USER;
+    ALTER TABLE claiim.logs DISABLE TRIGGER USER;
     PERFORM set_config('claiim.allow_drop_chron', 'on', true);
     -- Who takes off the guards takes off the keys as well.
     FOR key IN SELECT conrelid::regclass AS partition, conname FROM pg_constraint
-        WHERE contype = 'p' AND conrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'claiim.chron'::regclass)
+        WHERE contype IN ('p', 'u') AND (conrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'claiim.chron'::regclass)
+            OR conrelid = ANY ('{claiim.completions,claiim.contexts,claiim.session_uses,claiim.logs}'::regclass[]))
     LOOP
         EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', key.partition, key.conname);
     END LOOP;
@@ -105,6 +110,26 @@ END
 $$;
 SELECT two.hide(6);
 SELECT two.hide(:tip);
+CREATE FUNCTION two.hide_beside(name text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    result text;
+    beside regclass := 'claiim.' || name;
+BEGIN
+    EXECUTE format('ALTER TABLE %s DISABLE TRIGGER claiim_guard_rows', beside);
+    UPDATE pg_index SET indisready = false WHERE indrelid = beside;
+    EXECUTE format(statement, beside);
+    UPDATE pg_index SET indisready = true WHERE indrelid = beside;
+    SET LOCAL enable_seqscan = off;
+    SET LOCAL enable_sort = off;
+    SELECT concat_ws(' ', ok, first_bad, regexp_replace(problem, '\d+', 'N', 'g')) INTO result FROM claiim.verify();
+    RAISE EXCEPTION 'undo' USING ERRCODE = 'ZZ000', DETAIL = result;
+EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
+    GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
+    RETURN result;
+END
+$$;
+SELECT two.hide_beside('completions', $$INSERT INTO %s SELECT seq, org, at, 'cancelled', completion_seq FROM claiim.completions LIMIT 1$$);
+SELECT two.hide_beside('contexts', $$INSERT INTO %s SELECT seq, salt, 'forged' FROM claiim.contexts LIMIT 1$$);
 -- Reordered
 SELECT two.tamper($$UPDATE claiim.chron SET seq = CASE seq WHEN 6 THEN 5 ELSE 6 END WHERE seq IN (5, 6)$$);
 -- A forger who also recomputes the leaf is found by the link; who recomputes the
@@ -129,6 +154,48 @@ SELECT two.tamper($$
 -- at a part.  (It runs as the extension's owner, here a superuser.)
 SELECT two.tamper($$ALTER TABLE claiim.chron ENABLE ROW LEVEL SECURITY;
     CREATE POLICY hide ON claiim.chron USING (seq <> 3)$$) ~ '^t' AS all_is_seen;
+-- The tables beside Chron say what its records say: each row that was changed,
+-- removed or added is found, and named with its record.
+SELECT min(completion_seq) AS seq FROM claiim.completions \gset completion_
+SELECT min(seq) AS seq FROM claiim.contexts \gset context_
+SELECT max(seq) AS seq FROM claiim.chron WHERE outcome = 'ALLOW' AND session IS NOT NULL
+GROUP BY session HAVING count(*) > 1 ORDER BY 1 LIMIT 1 \gset use_
+SELECT min(seq) AS seq FROM claiim.chron WHERE context_digest IS NULL AND act IS NULL \gset plain_
+CREATE TABLE two.beside (n serial, statement text, seq bigint);
+INSERT INTO two.beside (statement, seq)
+SELECT format(v.statement, v.seq), v.seq FROM (VALUES
+    ('DELETE FROM claiim.completions WHERE completion_seq = %s', :completion_seq),
+    ('TRUNCATE claiim.completions', :completion_seq),
+    ($$UPDATE claiim.completions SET status = 'cancelled' WHERE completion_seq = %s$$, :completion_seq),
+    ($$UPDATE claiim.completions SET org = org || '/x' WHERE completion_seq = %s$$, :completion_seq),
+    ($$UPDATE claiim.completions SET at = at + '1 us' WHERE completion_seq = %s$$, :completion_seq),
+    ('UPDATE claiim.completions SET seq = seq - 1 WHERE completion_seq = %s', :completion_seq),
+    ('UPDATE claiim.completions SET completion_seq = completion_seq + 100000 WHERE completion_seq = %s', :completion_seq),
+    ('INSERT INTO claiim.completions SELECT * FROM claiim.completions WHERE completion_seq = %s', :completion_seq),
+    ($$INSERT INTO claiim.completions VALUES (1, 'acme', now(), 'succeeded', %s)$$, :plain_seq),
+    ($$INSERT INTO claiim.completions VALUES (1, 'acme', now(), 'succeeded', %s)$$, 100000),
+    ($$UPDATE claiim.contexts SET value = value || ' ' WHERE seq = %s$$, :context_seq),
+    ('UPDATE claiim.contexts SET salt = sha256(salt) WHERE seq = %s', :context_seq),
+    ('INSERT INTO claiim.contexts SELECT * FROM claiim.contexts WHERE seq = %s', :context_seq),
+    ($$INSERT INTO claiim.contexts VALUES (%s, sha256(''), '{"forged": true}')$$, :plain_seq),
+    ($$INSERT INTO claiim.contexts VALUES (%s, sha256(''), '{"forged": true}')$$, 100000),
+    ($$UPDATE claiim.session_uses SET used = used - 1 /* last in record %s */ WHERE used > 1$$, :use_seq),
+    ($$UPDATE claiim.session_uses SET last_used_at = last_used_at + '1 us' /* %s */ WHERE used > 1$$, :use_seq),
+    ('DELETE FROM claiim.session_uses /* %s */ WHERE used > 1', :use_seq),
+    ('INSERT INTO claiim.session_uses SELECT * FROM claiim.session_uses /* %s */ WHERE used > 1 LIMIT 1', NULL),
+    ($$INSERT INTO claiim.session_uses VALUES (repeat(chr(233), 40) /* %s */, 1, now())$$, NULL),
+    ('DELETE FROM claiim.logs WHERE first_seq = %s', 1),
+    ($$UPDATE claiim.logs SET log = 'log_' || repeat('0', 26) WHERE first_seq = %s$$, 1),
+    ('UPDATE claiim.logs SET system_identifier = system_identifier + 1 WHERE first_seq = %s', 1),
+    ('UPDATE claiim.logs SET database_oid = 1 WHERE first_seq = %s', 1),
+    ('INSERT INTO claiim.logs SELECT log, system_identifier, database_oid, chron_oid, opened_at, %s FROM claiim.logs', :plain_seq)
+) AS v (statement, seq);
+SELECT n, regexp_replace(regexp_replace(statement, '\d{4,}|(?<= = )\d+|(?<=/\* )\d+', 'N', 'g'), ' /\*.*\*/', '') AS statement,
+    regexp_replace(regexp_replace(problem, coalesce(format('\m%s\M', seq), '^$'), 'N', 'g'), 'ses_\w{26}', 'ses_...') AS problem, first_bad IS NOT DISTINCT FROM seq AS named
+FROM two.beside, LATERAL regexp_match(two.tamper(statement), '^f \d+ (?:(\d+) )?(.*)$') AS m,
+    LATERAL (SELECT m[1]::bigint AS first_bad, m[2] AS problem) AS v ORDER BY n;
+-- A context that is not there may have been erased.
+SELECT two.tamper('TRUNCATE claiim.contexts') ~ '^t' AS erased;
 -- It was all undone.
 SELECT ok, problem FROM claiim.verify();
 SELECT outcome FROM claiim_check('x', 'a', 'b');

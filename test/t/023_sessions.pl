@@ -346,5 +346,89 @@ SQL
 		qr/^OK: \d+ records, 1 to \d+\ncontexts: 1 verified, 0 erased/, '... and verifies offline');
 }
 
+# What stands beside Chron is compared with it in one snapshot: whoever verifies
+# while all of it grows is told of no fault.
+{
+	my $session = open_session('beside/*', 100000);
+	my @load = map {
+		my $client = $_;
+		background($node, 'one', join '', map {
+			"SELECT chron_id AS id FROM claiim_check('deploy-bot', 'deploy:gated', 'beside/$client', session => '$session', context => '{\"n\": $_}') \\gset\n"
+			  . "SELECT claiim_complete(:'id', 'succeeded', '{\"n\": $_}');\n"
+		} 1 .. 250)
+	} 1 .. 4;
+	my $found = $node->safe_psql('one', <<"SQL");
+DO \$\$
+DECLARE
+	deadline timestamptz := clock_timestamp() + '$PostgreSQL::Test::Utils::timeout_default s';
+	v record;
+BEGIN
+	LOOP
+		SELECT * INTO v FROM claiim.verify();
+		EXIT WHEN NOT v.ok OR clock_timestamp() > deadline
+			OR (SELECT used FROM claiim.session_uses WHERE session = '$session') = 1000;
+	END LOOP;
+	PERFORM set_config('two.found', concat_ws(' ', v.ok, v.first_bad, v.problem), false);
+END
+\$\$;
+SELECT current_setting('two.found');
+SQL
+	wait_for_all(@load);
+	is($found, 't', 'who verifies while sessions are used and actions completed finds no fault');
+	is(join('', map { $_->{stderr} } @load), '', '... and disturbs nobody');
+	is(uses_of($session), '1000|1000|0', '... and there was what could have been one');
+}
+
+# A superuser who takes off the guards can give a use back, and have an action
+# completed twice.  Chron says that it was so, before and after.
+{
+	my $verify = 'SELECT concat_ws(\' \', ok, first_bad, problem) FROM claiim.verify()';
+	my $last = 'SELECT max(seq) FROM claiim.chron';
+	my $by_hand = sub {
+		my ($table, $sql) = @_;
+		$node->safe_psql('tampered', "BEGIN; ALTER TABLE claiim.$table DISABLE TRIGGER USER; $sql; ALTER TABLE claiim.$table ENABLE ALWAYS TRIGGER claiim_guard_rows; COMMIT");
+	};
+	my $as_agent = sub { return $node->safe_psql('tampered', "SET SESSION AUTHORIZATION deploy; $_[0]") };
+
+	set_up($node, 'tampered');
+	my $session = $node->safe_psql('tampered', <<'SQL');
+SELECT two.people($$propose_session('deploy-bot', '{deploy:*}', '{**}', 'test', max_uses => 1)$$) AS change \gset
+SELECT session FROM claiim.sessions WHERE change = :'change';
+SQL
+	my $use = "SELECT chron_id FROM claiim_check('deploy-bot', 'deploy:staging', 'x', session => '$session') WHERE outcome = 'ALLOW'";
+	my $id = $as_agent->($use);
+	my $used_at = $node->safe_psql('tampered', $last);
+	is($as_agent->($use), '', 'a session of one use has one');
+	$as_agent->("SELECT claiim_complete('$id', 'failed')");
+	my $completed_at = $node->safe_psql('tampered', $last);
+	is($node->safe_psql('tampered', $verify), 't', '... all of which verifies');
+
+	$node->safe_psql('tampered', 'CREATE TABLE two.kept AS SELECT * FROM claiim.completions');
+	$by_hand->('session_uses', 'DELETE FROM claiim.session_uses');
+	is($node->safe_psql('tampered', $verify), "f $used_at it is the last ALLOW in its session, and claiim.session_uses says something else of that",
+		'a use that was given back is missed');
+	like($as_agent->($use), qr/^chr_/, '... and can be taken once more');
+	$used_at = $node->safe_psql('tampered', $last);
+	is($node->safe_psql('tampered', $verify), "f $used_at it is the last ALLOW in its session, and claiim.session_uses says something else of that",
+		'... which shows');
+	$by_hand->('session_uses', 'UPDATE claiim.session_uses SET used = 2');
+	is($node->safe_psql('tampered', $verify), 't', '... until the number is put right');
+	is($node->safe_psql('tampered', <<'SQL'), "$session|2|1", '... and then, too, to who asks Chron as doc/auditor.md says');
+SELECT d.session, count(*) AS allowed, g.detail ->> 'max_uses' AS granted
+FROM claiim.decisions d JOIN claiim.acts g ON g.act = 'session.grant' AND g.detail ->> 'session' = d.session
+WHERE d.outcome = 'ALLOW'
+GROUP BY d.session, g.detail ->> 'max_uses' HAVING count(*) > (g.detail ->> 'max_uses')::bigint
+SQL
+
+	$by_hand->('completions', 'DELETE FROM claiim.completions');
+	is($node->safe_psql('tampered', $verify), "f $completed_at its row in claiim.completions is missing", 'a completion that was taken away is missed');
+	like($as_agent->("SELECT claiim_complete('$id', 'succeeded')"), qr/^chr_/, '... and can be made once more');
+	my $again_at = $node->safe_psql('tampered', $last);
+	is($node->safe_psql('tampered', $verify), "f $completed_at its row in claiim.completions is missing", '... which shows');
+	$by_hand->('completions', 'ALTER TABLE claiim.completions DROP CONSTRAINT completions_pkey; INSERT INTO claiim.completions SELECT * FROM two.kept');
+	my ($seq) = split /\|/, $node->safe_psql('tampered', "SELECT * FROM claiim._chron_key('$id')");
+	is($node->safe_psql('tampered', $verify), "f $again_at it completes record $seq once more", '... also when both are there');
+}
+
 $node->stop;
 done_testing();
