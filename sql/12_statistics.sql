@@ -24,6 +24,7 @@ CREATE FUNCTION claiim._stat(
 	OUT queue_length integer,
 	OUT queue_size integer,
 	OUT queue_used integer,
+	OUT queue_held integer,
 	OUT queue_waits bigint,
 	OUT queue_refused bigint,
 	OUT latency double precision[],
@@ -78,7 +79,8 @@ COMMENT ON COLUMN claiim.pg_stat_claiim.commit_seconds IS 'Time that these commi
 COMMENT ON COLUMN claiim.pg_stat_claiim.queue_length IS 'Decisions of this database that wait for the writer right now';
 COMMENT ON COLUMN claiim.pg_stat_claiim.queue_size IS 'Places of the queue that all databases share (claiim.queue_size)';
 COMMENT ON COLUMN claiim.pg_stat_claiim.queue_used IS 'How many of these places are in use right now, by all databases';
-COMMENT ON COLUMN claiim.pg_stat_claiim.queue_waits IS 'Calls that found the queue full and waited';
+COMMENT ON COLUMN claiim.pg_stat_claiim.queue_held IS 'How many of them this database holds, also for callers who have given up';
+COMMENT ON COLUMN claiim.pg_stat_claiim.queue_waits IS 'Calls that found the queue full, or this database''s share of it, and waited';
 COMMENT ON COLUMN claiim.pg_stat_claiim.queue_refused IS 'Calls that got an error because it stayed full';
 COMMENT ON COLUMN claiim.pg_stat_claiim.latency IS 'Upper bounds of the histogram of the time from a call to its durable record, in seconds';
 COMMENT ON COLUMN claiim.pg_stat_claiim.latency_bucket IS 'Decisions that took at most as long, for each bound';

@@ -24,6 +24,12 @@
  * stack as well, but only the writer takes from it, and takes all of it at
  * once; it needs no counter, and is turned around to be first in, first out.
  *
+ * The slots are the cluster's, and a database whose writer hangs keeps those
+ * that its callers leave.  So none may hold more than half of what the others
+ * leave (share_of says how that is meant), and so any number of databases
+ * that hang leave something.  It costs one more addition for a call and one
+ * for a slot that is freed.
+ *
  *-------------------------------------------------------------------------
  */
 #include "claiim.h"
@@ -35,6 +41,9 @@
 
 CLAIIM_WAIT_EVENT(wait_event_queue_full, "ClaiimQueueFull")
 CLAIIM_WAIT_EVENT(wait_event_chron_wait, "ClaiimChronWait")
+
+/* While the others hold the queue, look again so often, in ms. */
+#define PAUSE	10
 
 /* What this backend has reserved: all are returned if it exits. */
 #define MAX_OWN 256
@@ -79,6 +88,7 @@ pop_free(void)
 void
 chron_queue_free_slot(ChronRequest *request)
 {
+	ClaiimDatabase *db = request->database;
 	uint64		head = pg_atomic_read_u64(&claiim_shared->free_head);
 	uint64		next;
 
@@ -89,10 +99,12 @@ chron_queue_free_slot(ChronRequest *request)
 		request->next = (int) (uint32) head - 1;
 		next = ((head >> 32) + 1) << 32 | (uint32) (request->index + 1);
 	} while (!pg_atomic_compare_exchange_u64(&claiim_shared->free_head, &head, next));
+	if (db != NULL)
+		pg_atomic_fetch_sub_u32(&db->slots_held, 1);
 	pg_atomic_fetch_add_u32(&claiim_shared->nfree, 1);
 
-	if (pg_atomic_read_u32(&claiim_shared->slot_waiters) > 0)
-		ConditionVariableBroadcast(&claiim_shared->slot_freed);
+	if (db != NULL && pg_atomic_read_u32(&db->slot_waiters) > 0)
+		ConditionVariableBroadcast(&db->slot_freed);
 }
 
 /*
@@ -132,18 +144,45 @@ release_at_exit(int code, Datum arg)
 	}
 }
 
+/*
+ * How many slots may a database hold that holds so many, while so many are
+ * free?
+ *
+ * All that the others leave, as long as there are no others; from then on
+ * half of it, rounded up.  So a database that hangs ends up with half the
+ * queue, and every further one with half of the rest: k of them leave one
+ * slot in 2^k, or in k + 1 if they fill theirs at the same time.  An equal
+ * part for each would leave more to more of them; but of a hundred databases
+ * mostly one or two are busy, and those would have a hundredth each.
+ *
+ * What was taken while there were no others is not taken back.  And who is
+ * just between the two counts of try_reserve is not seen yet, so the bound
+ * can be missed by as many as are there.
+ */
+static uint32
+share_of(uint32 held, uint32 nfree)
+{
+	uint32		left = held + nfree;
+
+	return claiim_shared->nused > 1 ? (left + 1) / 2 : left;
+}
+
 static bool
-try_reserve(int n, ChronRequest **requests)
+try_reserve(ClaiimDatabase *db, int n, ChronRequest **requests)
 {
 	uint32		nfree = pg_atomic_read_u32(&claiim_shared->nfree);
 
 	/* Count first, so that nothing ever has to be given back. */
 	do
 	{
-		if (nfree < (uint32) n)
+		uint32		held = pg_atomic_read_u32(&db->slots_held);
+
+		/* Its share is never more than it holds and are free. */
+		if (held + n > share_of(held, nfree))
 			return false;
 	} while (!pg_atomic_compare_exchange_u32(&claiim_shared->nfree, &nfree,
 											 nfree - n));
+	pg_atomic_fetch_add_u32(&db->slots_held, n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -151,6 +190,7 @@ try_reserve(int n, ChronRequest **requests)
 
 		pg_atomic_write_u32(&request->state, REQUEST_FILLING);
 		request->owner = MyProc;
+		request->database = db;
 		requests[i] = request;
 		own[nown++] = request;
 	}
@@ -160,11 +200,39 @@ try_reserve(int n, ChronRequest **requests)
 static void
 stop_waiting(int code, Datum arg)
 {
-	pg_atomic_fetch_sub_u32(&claiim_shared->slot_waiters, 1);
+	ClaiimDatabase *db = (ClaiimDatabase *) DatumGetPointer(arg);
+
+	pg_atomic_fetch_sub_u32(&db->slot_waiters, 1);
+}
+
+/* There was no place for n more until the deadline. */
+static void
+raise_no_place(ClaiimDatabase *db, int n, const char *what)
+{
+	uint32		nfree = pg_atomic_read_u32(&claiim_shared->nfree);
+	uint32		held = pg_atomic_read_u32(&db->slots_held);
+
+	if (nfree < (uint32) n || claiim_shared->nused <= 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("the %s was not taken: the gate's queue is full", what),
+				 errdetail("No place became free within claiim.queue_timeout (%d ms).",
+						   claiim_queue_timeout),
+				 errhint("Try again later, or increase claiim.queue_size.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("the %s was not taken: this database's share of the gate's queue is full", what),
+			 errdetail("It holds %u places of %u that it may hold beside other databases, and had none for %d more within claiim.queue_timeout (%d ms).",
+					   held, share_of(held, nfree), n, claiim_queue_timeout),
+			 errhint("See whether Chron's writer of this database hangs, or increase claiim.queue_size.")));
 }
 
 /*
  * Reserve n slots, all or none, waiting for them until the deadline.
+ *
+ * Who frees a slot wakes those who wait in its own database only.  Otherwise
+ * all who wait for a writer that hangs would be woken by every decision of
+ * every other database.  Where this one holds nothing, nobody wakes us.
  *
  * Errors: 53400 at the deadline; 54000 if n is more than the queue can ever
  * give.
@@ -185,37 +253,34 @@ chron_queue_reserve(ClaiimDatabase *db, int n, ChronRequest **requests,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many decisions in one call")));
 
-	if (try_reserve(n, requests))
+	if (try_reserve(db, n, requests))
 		return;
 
 	pg_atomic_fetch_add_u64(&db->stats.queue_waits, 1);
-	pg_atomic_fetch_add_u32(&claiim_shared->slot_waiters, 1);
-	PG_ENSURE_ERROR_CLEANUP(stop_waiting, (Datum) 0);
+	pg_atomic_fetch_add_u32(&db->slot_waiters, 1);
+	PG_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(db));
 	{
-		ConditionVariablePrepareToSleep(&claiim_shared->slot_freed);
-		while (!(done = try_reserve(n, requests)))
+		ConditionVariablePrepareToSleep(&db->slot_freed);
+		while (!(done = try_reserve(db, n, requests)))
 		{
 			long		ms = milliseconds_until(deadline);
 
 			if (ms <= 0)
 				break;
-			ConditionVariableTimedSleep(&claiim_shared->slot_freed, ms,
+			if (pg_atomic_read_u32(&db->slots_held) == 0)
+				ms = Min(ms, PAUSE);
+			ConditionVariableTimedSleep(&db->slot_freed, ms,
 										wait_event_queue_full());
 		}
 		ConditionVariableCancelSleep();
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(stop_waiting, (Datum) 0);
-	stop_waiting(0, (Datum) 0);
+	PG_END_ENSURE_ERROR_CLEANUP(stop_waiting, PointerGetDatum(db));
+	stop_waiting(0, PointerGetDatum(db));
 
 	if (!done)
 	{
 		pg_atomic_fetch_add_u64(&db->stats.queue_refused, 1);
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("the %s was not taken: the gate's queue is full", what),
-				 errdetail("No place became free within claiim.queue_timeout (%d ms).",
-						   claiim_queue_timeout),
-				 errhint("Try again later, or increase claiim.queue_size.")));
+		raise_no_place(db, n, what);
 	}
 }
 

@@ -102,7 +102,7 @@ typedef struct ClaiimStats
 	pg_atomic_uint64 latency[STATS_BUCKETS];
 	pg_atomic_uint64 reasons[STATS_REASONS];
 	/* By callers. */
-	pg_atomic_uint64 queue_waits;	/* the queue was full */
+	pg_atomic_uint64 queue_waits;	/* there was no place in the queue */
 	pg_atomic_uint64 queue_refused; /* and stayed so */
 	pg_atomic_uint64 unconfirmed;	/* gave up waiting for the writer */
 
@@ -126,6 +126,11 @@ typedef struct ClaiimDatabase
 	/* Waiting requests, the latest first: a slot's index plus one, or 0. */
 	pg_atomic_uint32 queue_head;
 	pg_atomic_uint32 queue_length;
+
+	/* Slots that are not on the free list on its account; who wants one. */
+	pg_atomic_uint32 slots_held;
+	pg_atomic_uint32 slot_waiters;
+	ConditionVariable slot_freed;
 
 	/* The rest is guarded by ClaiimShared.lock. */
 	bool		acts_waiting;	/* committed acts may be in the outbox */
@@ -155,8 +160,7 @@ typedef struct ClaiimShared
 	int			nslots;
 	pg_atomic_uint64 free_head; /* see chron_queue.c */
 	pg_atomic_uint32 nfree;		/* never more than are on the list */
-	pg_atomic_uint32 slot_waiters;
-	ConditionVariable slot_freed;
+	int			nused;			/* places of databases; set under lock */
 	int			nreasons;		/* under lock */
 	char		reasons[STATS_REASONS][STATS_REASON_SIZE];
 	int			ndatabases;
@@ -458,6 +462,7 @@ struct ChronRequest
 	int64		completes;		/* the decision whose action it completes, or 0 */
 	char		completion[12]; /* what became of that */
 	PGPROC	   *owner;
+	ClaiimDatabase *database;	/* which holds it; NULL: none ever did */
 
 	/* The result. */
 	int64		seq;

@@ -54,7 +54,7 @@ claiim_guc_init(void)
 
 	DefineCustomIntVariable("claiim.queue_size",
 							"Decisions that can wait for the writers at one time.",
-							"One place takes 16 kB of shared memory.",
+							"One place takes 16 kB of shared memory. Where several databases use claiim, none may hold more than half of what the others leave.",
 							&claiim_queue_size,
 							512, 16, 65536,
 							PGC_POSTMASTER,

@@ -74,14 +74,15 @@ shmem_startup(void)
 		claiim_shared->ndatabases = claiim_max_databases;
 		pg_atomic_init_u64(&claiim_shared->free_head, 0);
 		pg_atomic_init_u32(&claiim_shared->nfree, 0);
-		pg_atomic_init_u32(&claiim_shared->slot_waiters, 0);
-		ConditionVariableInit(&claiim_shared->slot_freed);
 		for (i = 0; i < claiim_max_databases; i++)
 		{
 			ClaiimDatabase *db = &claiim_shared->databases[i];
 
 			pg_atomic_init_u32(&db->queue_head, 0);
 			pg_atomic_init_u32(&db->queue_length, 0);
+			pg_atomic_init_u32(&db->slots_held, 0);
+			pg_atomic_init_u32(&db->slot_waiters, 0);
+			ConditionVariableInit(&db->slot_freed);
 			pg_atomic_init_u64(&db->epoch, 1);
 			ConditionVariableInit(&db->writer_changed);
 			stats_init(&db->stats);
@@ -198,7 +199,9 @@ claiim_my_database(void)
 	}
 	if (mine == NULL && free_place != NULL)
 	{
+		/* slots_held stays: what is still under way is counted off it. */
 		free_place->oid = MyDatabaseId;
+		claiim_shared->nused++;
 		free_place->acts_waiting = true;
 		free_place->writer_state = WRITER_NONE;
 		free_place->writer_retry_at = 0;
@@ -240,6 +243,7 @@ claiim_forget_database(Oid oid)
 		chron_queue_free_slot(left[i]);
 	LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
 	db->oid = InvalidOid;
+	claiim_shared->nused--;
 	LWLockRelease(claiim_shared->lock);
 }
 

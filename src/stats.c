@@ -247,7 +247,7 @@ writer_state_name(const ClaiimDatabase *db)
 Datum
 claiim_stat(PG_FUNCTION_ARGS)
 {
-#define STAT_COLUMNS 28
+#define STAT_COLUMNS 29
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ClaiimDatabase *db = claiim_find_database(MyDatabaseId);
 	Datum		values[STAT_COLUMNS];
@@ -273,6 +273,7 @@ claiim_stat(PG_FUNCTION_ARGS)
 	values[i++] = Int32GetDatum(claiim_shared->nslots);
 	values[i++] = Int32GetDatum(claiim_shared->nslots -
 								(int) pg_atomic_read_u32(&claiim_shared->nfree));
+	values[i++] = Int32GetDatum((int) pg_atomic_read_u32(&db->slots_held));
 	values[i++] = count_datum(&db->stats.queue_waits);
 	values[i++] = count_datum(&db->stats.queue_refused);
 	values[i++] = bounds_array();
