@@ -375,11 +375,14 @@ check_uses(ChronBeside *beside, ChronFault *result)
 			entry = (strlen(session) > CLAIIM_SESSION_ID_LEN) ? NULL :
 				hash_search(beside->uses, session, HASH_FIND, NULL);
 			if (entry == NULL || entry->agrees)
+			{
+				SPI_cursor_close(portal);
 				return fault(result, 0,
 							 "claiim.session_uses has a row too many, for session %.*s",
 							 pg_mbcliplen(session, (int) strlen(session),
 										  CLAIIM_SESSION_ID_LEN),
 							 session);
+			}
 			entry->agrees = entry->used == DatumGetInt64(get(row, desc, 2)) &&
 				entry->last_at == DatumGetTimestampTz(get(row, desc, 3));
 			pfree(session);
@@ -496,9 +499,16 @@ chron_beside_end(ChronBeside *beside, ChronFault *result)
 			return fault(result, side->seq,
 						 "claiim.%s has a row for record %lld, which is not in Chron",
 						 tables[t].name, (long long) side->seq);
-		SPI_cursor_close(side->portal);
 	}
 	return check_uses(beside, result);
+}
+
+/* Whatever was found: an open cursor keeps its table from being altered. */
+void
+chron_beside_close(ChronBeside *beside)
+{
+	for (int t = 0; t <= BESIDE_LAST; t++)
+		SPI_cursor_close(beside->sides[t].portal);
 }
 
 /* What the tables must count without their indexes; the same snapshot. */

@@ -228,6 +228,7 @@ walk_chron(Walk *walk)
 	if (walk->bad.problem[0] == '\0' &&
 		chron_beside_end(walk->beside, &walk->bad))
 		check_count(walk);
+	chron_beside_close(walk->beside);
 	claiim_owner_end(&scope);
 }
 

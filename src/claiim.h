@@ -575,6 +575,7 @@ extern bool chron_beside_check(ChronBeside *beside, int64 seq,
 							   ChronFault *result);
 extern bool chron_beside_end(ChronBeside *beside, ChronFault *result);
 extern bool chron_beside_count(ChronBeside *beside, ChronFault *result);
+extern void chron_beside_close(ChronBeside *beside);
 
 /* chron_verify.c */
 extern void claiim_decode_chron_id(text *id, int64 *seq, TimestampTz *at);

@@ -52,6 +52,9 @@ BEGIN
     END LOOP;
     EXECUTE statement;
     SELECT concat_ws(' ', ok, records, first_bad, problem) INTO result FROM claiim.verify();
+    IF EXISTS (SELECT FROM pg_cursors) THEN
+        result := result || ', and a cursor is open';
+    END IF;
     RAISE EXCEPTION 'undo' USING ERRCODE = 'ZZ000', DETAIL = result;
 EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
     GET STACKED DIAGNOSTICS result = PG_EXCEPTION_DETAIL;
