@@ -320,6 +320,21 @@ know_tip(void)
 }
 
 /*
+ * An error was caught: report it, and end the transaction if there is one.
+ * context: where to go on.
+ */
+void
+chron_batch_abort(MemoryContext context)
+{
+	HOLD_INTERRUPTS();
+	EmitErrorReport();
+	AbortCurrentTransaction();
+	FlushErrorState();
+	RESUME_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+}
+
+/*
  * Partitions
  */
 
@@ -366,11 +381,7 @@ chron_batch_ensure_partitions(void)
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortCurrentTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		chron_batch_abort(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
@@ -640,7 +651,8 @@ fail(ChronRequest **requests, int n, const ErrorData *error)
 
 /*
  * As record, but an error ends in the requests, not in the worker.  False
- * after an error.
+ * after one that the next batch would meet as well, so that it had better
+ * wait; a cancel is not.
  */
 static bool
 record_or_fail(ChronRequest **requests, int n)
@@ -660,12 +672,7 @@ record_or_fail(ChronRequest **requests, int n)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortCurrentTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
-		MemoryContextSwitchTo(context);
+		chron_batch_abort(context);
 
 		forget_tip();
 		LWLockAcquire(claiim_shared->lock, LW_EXCLUSIVE);
@@ -700,8 +707,8 @@ record_or_fail(ChronRequest **requests, int n)
 				nbatch = 0;
 			fail(failed, nfailed, error);
 		}
+		good = (error->sqlerrcode == ERRCODE_QUERY_CANCELED);
 		FreeErrorData(error);
-		good = false;
 	}
 	PG_END_TRY();
 	return good;
@@ -713,7 +720,7 @@ record_or_fail(ChronRequest **requests, int n)
 
 /*
  * Recover the tip, open the log if this is a new one, and record that a
- * writer has started.  Errors end the writer.
+ * writer has started.  After an error it may be called again.
  */
 void
 chron_batch_start(ClaiimDatabase *db, uint64 generation)
@@ -723,9 +730,13 @@ chron_batch_start(ClaiimDatabase *db, uint64 generation)
 
 	my_db = db;
 	my_generation = generation;
-	batch = MemoryContextAlloc(TopMemoryContext, sizeof(*batch) * nslots);
-	retry = MemoryContextAlloc(TopMemoryContext, sizeof(*retry) * nslots);
-	states = MemoryContextAlloc(TopMemoryContext, sizeof(*states) * nslots);
+	if (batch == NULL)
+	{
+		batch = MemoryContextAlloc(TopMemoryContext, sizeof(*batch) * nslots);
+		retry = MemoryContextAlloc(TopMemoryContext, sizeof(*retry) * nslots);
+		states = MemoryContextAlloc(TopMemoryContext, sizeof(*states) * nslots);
+	}
+	forget_tip();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -749,7 +760,7 @@ chron_batch_start(ClaiimDatabase *db, uint64 generation)
 	remember_tip();
 }
 
-/* Take what waits and record it.  Errors end in the requests; then false. */
+/* Take what waits and record it; false if the next had better wait. */
 bool
 chron_batch_run(void)
 {

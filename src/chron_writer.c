@@ -45,6 +45,7 @@ bool		claiim_am_writer = false;
 
 static ClaiimDatabase *my_db = NULL;
 static uint64 my_generation;
+static MemoryContext my_context = NULL;
 static bool fsync_recorded;		/* what writer.start said */
 
 /*
@@ -212,11 +213,124 @@ take_place(void)
 	return mine;
 }
 
+/* Recover what this writer starts from.  Returns when others may know. */
+static void
+start(void)
+{
+	PG_TRY();
+	{
+		chron_batch_start(my_db, my_generation);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(my_context);
+		error = CopyErrorData();
+		leave_error(error->message);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (!announce())
+		proc_exit(0);
+}
+
+/* Settings have been read anew. */
+static void
+reload(void)
+{
+	ProcessConfigFile(PGC_SIGHUP);
+	pin_durability();
+
+	/* The next start says so, in Chron and in the log. */
+	if (enableFsync != fsync_recorded)
+	{
+		token_use_stop();
+		proc_exit(0);
+	}
+}
+
+/* Record what there is to record, or wait for it. */
+static void
+work(void)
+{
+	int			events;
+	long		wait;
+
+	if (ProcDiePending)
+		token_use_stop();
+	/* Under load it does not wait, and would not notice. */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+	CHECK_FOR_INTERRUPTS();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		reload();
+	}
+
+	/* A transaction's end leaves us in TopMemoryContext. */
+	MemoryContextSwitchTo(my_context);
+	MemoryContextReset(my_context);
+	if (token_use_due() && !still_wanted())
+		proc_exit(0);
+	if (chron_queue_waiting(my_db) || my_db->acts_waiting || token_use_due())
+	{
+		bool		good;
+
+		become_busy();
+		good = chron_batch_run();
+		/* Without this nobody would ever vacuum or analyze Chron. */
+		(void) pgstat_report_stat(false);
+		if (good)
+			return;
+		if (!still_wanted())
+			proc_exit(0);
+		wait = RETRY_DELAY;
+	}
+	else
+	{
+		become_idle();
+		if (chron_queue_waiting(my_db))
+			return;
+		wait = token_use_wait(IDLE_TIMEOUT);
+	}
+
+	events = WaitLatch(MyLatch,
+					   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					   wait, wait_event_writer_main());
+	ResetLatch(MyLatch);
+	if ((events & WL_TIMEOUT) && wait == IDLE_TIMEOUT)
+	{
+		if (!still_wanted())
+			proc_exit(0);
+		chron_batch_ensure_partitions();
+	}
+}
+
+/*
+ * A cancel ends what the writer is at, and not the writer: a batch, whose
+ * callers are told (chron_batch.c); a start, which is made again; and
+ * otherwise nothing.  Every other error ends it.
+ */
+static void
+survive_cancel(void)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(my_context);
+	error = CopyErrorData();
+	if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+		PG_RE_THROW();
+	FreeErrorData(error);
+	chron_batch_abort(my_context);
+}
+
 void
 claiim_writer_main(Datum main_arg)
 {
 	Oid			database;
-	MemoryContext context;
+	volatile bool started = false;
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -235,89 +349,24 @@ claiim_writer_main(Datum main_arg)
 	chron_queue_writer_init();
 	pin_settings();
 	pgstat_report_appname("claiim writer");
-	context = AllocSetContextCreate(TopMemoryContext, "claiim writer",
-									ALLOCSET_DEFAULT_SIZES);
-	MemoryContextSwitchTo(context);
-
-	PG_TRY();
-	{
-		chron_batch_start(my_db, my_generation);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		leave_error(error->message);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (!announce())
-		proc_exit(0);
+	my_context = AllocSetContextCreate(TopMemoryContext, "claiim writer",
+									   ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(my_context);
 
 	for (;;)
 	{
-		int			events;
-		long		wait;
-
-		if (ProcDiePending)
-			token_use_stop();
-		/* Under load it does not wait, and would not notice. */
-		if (!PostmasterIsAlive())
-			proc_exit(1);
-		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
+		PG_TRY();
 		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-			pin_durability();
-
-			/* The next start says so, in Chron and in the log. */
-			if (enableFsync != fsync_recorded)
-			{
-				token_use_stop();
-				proc_exit(0);
-			}
+			if (!started)
+				start();
+			started = true;
+			for (;;)
+				work();
 		}
-
-		/* A transaction's end leaves us in TopMemoryContext. */
-		MemoryContextSwitchTo(context);
-		MemoryContextReset(context);
-		if (token_use_due() && !still_wanted())
-			proc_exit(0);
-		if (chron_queue_waiting(my_db) || my_db->acts_waiting ||
-			token_use_due())
+		PG_CATCH();
 		{
-			bool		good;
-
-			become_busy();
-			good = chron_batch_run();
-			/* Without this nobody would ever vacuum or analyze Chron. */
-			(void) pgstat_report_stat(false);
-			if (good)
-				continue;
-			if (!still_wanted())
-				proc_exit(0);
-			wait = RETRY_DELAY;
+			survive_cancel();
 		}
-		else
-		{
-			become_idle();
-			if (chron_queue_waiting(my_db))
-				continue;
-			wait = token_use_wait(IDLE_TIMEOUT);
-		}
-
-		events = WaitLatch(MyLatch,
-						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						   wait, wait_event_writer_main());
-		ResetLatch(MyLatch);
-		if ((events & WL_TIMEOUT) && wait == IDLE_TIMEOUT)
-		{
-			if (!still_wanted())
-				proc_exit(0);
-			chron_batch_ensure_partitions();
-		}
+		PG_END_TRY();
 	}
 }

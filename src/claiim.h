@@ -543,6 +543,7 @@ extern void chron_batch_start(ClaiimDatabase *db, uint64 generation);
 extern bool chron_batch_run(void);
 extern void chron_batch_ensure_partitions(void);
 extern void chron_batch_abandon(void);
+extern void chron_batch_abort(MemoryContext context);
 
 /* token_use.c */
 extern void token_use_note(const char *token_id, TimestampTz at);

@@ -217,12 +217,7 @@ token_use_stop(void)
 	}
 	PG_CATCH();
 	{
-		MemoryContextSwitchTo(context);
-		HOLD_INTERRUPTS();
-		EmitErrorReport();
-		AbortCurrentTransaction();
-		FlushErrorState();
-		RESUME_INTERRUPTS();
+		chron_batch_abort(context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

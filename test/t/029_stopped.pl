@@ -102,13 +102,15 @@ SQL
 }
 cmp_ok($in_batch, '>', 0, "it was stopped in the middle of a batch, $in_batch times of $stops");
 
-# Cancelled, which is not what one does to a writer
+# Cancelled, which is not what one does to a writer: that ends what it is at, not it.
+my $cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'";
 {
+	my $pid = writer_pid($node, 'one');
 	my @load = start_load($node, 'one', 6, 250);
 	for (1 .. 20)
 	{
 		usleep(rand 40_000);
-		$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+		$node->safe_psql('postgres', $cancel);
 	}
 	my @answers = answers_of(@load);
 	my @errors = errors_of(@load);
@@ -116,8 +118,29 @@ cmp_ok($in_batch, '>', 0, "it was stopped in the middle of a batch, $in_batch ti
 	is(join(', ', grep { !/^(?:57014|40003): no answer: / } @errors), '', '... one that says so');
 	chron_is_sound($node, 'one', 'cancelled under load', @answers);
 	usleep(100_000);
-	$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	my $from = -s $node->logfile;
+	$node->safe_psql('postgres', $cancel);
+	wait_until(sub { slurp_file($node->logfile, $from) =~ /canceling statement due to user request/ }, 'it is cancelled at rest');
 	is(ask($node, 'one', 'cancelled at rest', set => ["claiim.queue_timeout = '10s'"]), 'ALLOW', '... and at rest: nobody notices');
+	is(writer_pid($node, 'one'), $pid, '... it is the same writer');
+
+	# While it starts, which a lock makes take long: up to two seconds at a time
+	my $lock = background($node, 'one', "BEGIN;\nLOCK TABLE claiim.chron;\nSELECT pg_backend_pid();\nSELECT pg_sleep(600);\n", user => $superuser);
+	wait_until(sub { slurp_file($lock->{out}) =~ /\d+\n/ }, 'Chron is locked');
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 60000)");
+	my $asks = background($node, 'one', "SET claiim.queue_timeout = '60s';\nSELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x');\n");
+	my $waits = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'claiim writer' AND wait_event_type = 'Lock'";
+	ok(wait_until(sub {
+		my $starts = $node->safe_psql('postgres', $waits);
+		return 0 if $starts eq '';
+		$from = -s $node->logfile;
+		$node->safe_psql('postgres', $cancel);
+		for (1 .. 400) { last if slurp_file($node->logfile, $from) =~ /canceling statement due to/; usleep(5_000) }
+		return $node->safe_psql('postgres', $waits) eq $starts && slurp_file($node->logfile, $from) !~ /lock timeout/;
+	}, 'a start is cancelled'), 'a writer that is cancelled while it starts starts again');
+	$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . (slurp_file($lock->{out}) =~ /(\d+)/)[0] . ')');
+	wait_for_all($lock, $asks);
+	is($asks->{stdout} . $asks->{stderr}, "ALLOW\n", '... and who waited for it has an answer');
 }
 
 # fsync is switched by reloads under load: the writer makes room for one that says
