@@ -652,7 +652,7 @@ fail(ChronRequest **requests, int n, const ErrorData *error)
 /*
  * As record, but an error ends in the requests, not in the worker.  False
  * after one that the next batch would meet as well, so that it had better
- * wait; a cancel is not.
+ * wait; the cancel of one that had requests is not.
  */
 static bool
 record_or_fail(ChronRequest **requests, int n)
@@ -667,11 +667,13 @@ record_or_fail(ChronRequest **requests, int n)
 	PG_CATCH();
 	{
 		ErrorData  *error;
+		bool		cancelled;
 		ChronRequest **failed;
 		int			nfailed;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
+		cancelled = (error->sqlerrcode == ERRCODE_QUERY_CANCELED);
 		chron_batch_abort(context);
 
 		forget_tip();
@@ -680,10 +682,10 @@ record_or_fail(ChronRequest **requests, int n)
 		LWLockRelease(claiim_shared->lock);
 
 		/*
-		 * Nothing was taken yet.  If it was only a lock, those who wait can
-		 * go on waiting; otherwise tell them what is wrong.
+		 * Nothing was taken yet.  If it was only a lock, or a cancel, those
+		 * who wait can go on waiting; otherwise tell them what is wrong.
 		 */
-		if (n == 0 && nbatch == 0 &&
+		if (n == 0 && nbatch == 0 && !cancelled &&
 			error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			nbatch = chron_queue_take(my_db, batch);
 		nfailed = (n == 0) ? nbatch : n;
@@ -707,7 +709,7 @@ record_or_fail(ChronRequest **requests, int n)
 				nbatch = 0;
 			fail(failed, nfailed, error);
 		}
-		good = (error->sqlerrcode == ERRCODE_QUERY_CANCELED);
+		good = cancelled && nfailed > 0;
 		FreeErrorData(error);
 	}
 	PG_END_TRY();

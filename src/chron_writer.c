@@ -344,6 +344,8 @@ claiim_writer_main(Datum main_arg)
 	if (!take_place())
 		proc_exit(0);
 
+	/* Until there is a start that it can end, a cancel waits. */
+	HOLD_CANCEL_INTERRUPTS();
 	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
 	claiim_am_writer = true;
 	chron_queue_writer_init();
@@ -352,6 +354,7 @@ claiim_writer_main(Datum main_arg)
 	my_context = AllocSetContextCreate(TopMemoryContext, "claiim writer",
 									   ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(my_context);
+	RESUME_CANCEL_INTERRUPTS();
 
 	for (;;)
 	{

@@ -124,11 +124,56 @@ my $cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_
 	is(ask($node, 'one', 'cancelled at rest', set => ["claiim.queue_timeout = '10s'"]), 'ALLOW', '... and at rest: nobody notices');
 	is(writer_pid($node, 'one'), $pid, '... it is the same writer');
 
+	# While a governor holds what it waits for before it takes anything: who asks goes
+	# on waiting.  The governor's commit waits for a lock that we hold.
+	$node->safe_psql('one', <<'SQL');
+CREATE FUNCTION two.pauses(t timestamptz) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+$$BEGIN IF t IS NOT NULL THEN PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN true; END$$;
+CREATE INDEX pauses ON claiim.outbox (two.pauses(committed_at));
+SQL
+	my $pause = background($node, 'one', "SELECT pg_backend_pid() FROM pg_advisory_lock(1);\nSELECT pg_sleep(600);\n", user => $superuser);
+	wait_until(sub { slurp_file($pause->{out}) =~ /\d+\n/ }, 'the lock is held');
+	my $human = background($node, 'one', "SELECT claiim.issue_token('deploy-bot', label => 'paused') IS NULL;\n", user => 'ann');
+	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ann' AND wait_event = 'advisory'") }, 'a governor is in its commit');
+	my $waits_on = background($node, 'one', "SET claiim.queue_timeout = '60s';\nSELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'not taken');\n");
+	wait_until(sub {
+		$from = -s $node->logfile;
+		return 0 if $node->safe_psql('postgres', "$cancel AND wait_event = 'advisory'") eq '';
+		for (1 .. 400) { last if slurp_file($node->logfile, $from) =~ /canceling statement due to/; usleep(5_000) }
+		return slurp_file($node->logfile, $from) =~ /due to user request/;
+	}, 'it is cancelled while it waits for a governor');
+	$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . (slurp_file($pause->{out}) =~ /(\d+)/)[0] . ')');
+	wait_for_all($pause, $human, $waits_on);
+	is($waits_on->{stdout} . $waits_on->{stderr}, "ALLOW\n", '... and while it waits for a governor: who asked meanwhile is answered');
+	$node->safe_psql('one', 'DROP INDEX claiim.pauses');
+
+	# While it connects: nobody else can meanwhile, so all who have to are there.
+	my $asks = background($node, 'one', <<'SQL');
+SET claiim.queue_timeout = '60s';
+DO $$BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'pg_db_role_setting'::regclass AND mode = 'AccessExclusiveLock' AND granted) LOOP PERFORM pg_sleep(0.02); END LOOP; END$$;
+SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x');
+SQL
+	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'deploy' AND query LIKE 'DO%'") }, 'somebody is about to ask');
+	my $dba = background($node, 'one', <<"SQL", user => $superuser);
+SET statement_timeout = '150s';
+DO \$\$BEGIN PERFORM pg_terminate_backend($pid, 60000); END\$\$;
+BEGIN;
+LOCK TABLE pg_db_role_setting;
+DO \$\$BEGIN WHILE NOT EXISTS (SELECT FROM claiim.pg_stat_claiim JOIN pg_locks ON pid = writer_pid WHERE NOT granted) LOOP PERFORM pg_sleep(0.02); END LOOP; END\$\$;
+SELECT writer_pid FROM claiim.pg_stat_claiim WHERE pg_cancel_backend(writer_pid);
+SELECT writer_pid FROM pg_sleep(0.5), claiim.pg_stat_claiim;
+COMMIT;
+SQL
+	wait_for_all($dba, $asks);
+	like($dba->{stdout} . $dba->{stderr}, qr/^(\d+)\n\1\n$/, 'a writer that is cancelled while it connects goes on');
+	is($asks->{stdout} . $asks->{stderr}, "ALLOW\n", '... and who waited for it has an answer');
+	$pid = writer_pid($node, 'one');
+
 	# While it starts, which a lock makes take long: up to two seconds at a time
 	my $lock = background($node, 'one', "BEGIN;\nLOCK TABLE claiim.chron;\nSELECT pg_backend_pid();\nSELECT pg_sleep(600);\n", user => $superuser);
 	wait_until(sub { slurp_file($lock->{out}) =~ /\d+\n/ }, 'Chron is locked');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 60000)");
-	my $asks = background($node, 'one', "SET claiim.queue_timeout = '60s';\nSELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x');\n");
+	$asks = background($node, 'one', "SET claiim.queue_timeout = '60s';\nSELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x');\n");
 	my $waits = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'claiim writer' AND wait_event_type = 'Lock'";
 	ok(wait_until(sub {
 		my $starts = $node->safe_psql('postgres', $waits);
