@@ -699,6 +699,8 @@ record_or_fail(ChronRequest **requests, int n)
 			{
 				memcpy(batch, &failed[i], sizeof(ChronRequest *) * (nfailed - i));
 				nbatch = nfailed - i;
+				/* A commit's end left us where nothing is ever freed. */
+				MemoryContextSwitchTo(context);
 				(void) record_or_fail(&failed[i], 1);
 			}
 			nbatch = 0;

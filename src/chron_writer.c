@@ -322,8 +322,9 @@ survive_cancel(void)
 	error = CopyErrorData();
 	if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		PG_RE_THROW();
-	FreeErrorData(error);
 	chron_batch_abort(my_context);
+	/* A start's copy of the error as well; FreeErrorData leaves some of it. */
+	MemoryContextReset(my_context);
 }
 
 void

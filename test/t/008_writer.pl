@@ -133,6 +133,15 @@ sub waiting
 	like($poison->{stderr}, qr/22012: no answer: the decision could not be recorded\nDETAIL:  division by zero\./, '... and its caller is told');
 	is(recorded('poison record'), 0, '... and it is not recorded');
 	is(ask($node, 'one', 'poison record'), '22012: no answer: the decision could not be recorded', '... nor when it comes alone');
+	# One of four, 600 times: it is retried alone after others have been recorded.
+	my $many = "SELECT claiim_check_many('deploy-bot', array_fill('deploy:staging'::text, '{4}'), '{a,b,c,poison record}');\n";
+	wait_for_all(background($node, 'one', $many x 20));
+	my $writer = writer_pid($node, 'one');
+	my $used = memory_of($node, $writer, 'TopMemoryContext');
+	my $poisoned = background($node, 'one', $many x 600);
+	wait_for_all($poisoned);
+	is(scalar(() = $poisoned->{stderr} =~ /22012: no answer/g), 600, '... nor 600 times among others');
+	cmp_ok(memory_of($node, $writer, 'TopMemoryContext') - $used, '<', 20_000, '... nor does the writer keep anything of it');
 	$node->safe_psql('one', 'DROP INDEX claiim.poison');
 	is(ask($node, 'one', 'poison record'), 'ALLOW', '... until the cause is gone');
 	is($node->safe_psql('one', <<'SQL'), 't', '... and the act of resuming stands before what it allowed');

@@ -183,6 +183,12 @@ SQL
 		for (1 .. 400) { last if slurp_file($node->logfile, $from) =~ /canceling statement due to/; usleep(5_000) }
 		return $node->safe_psql('postgres', $waits) eq $starts && slurp_file($node->logfile, $from) !~ /lock timeout/;
 	}, 'a start is cancelled'), 'a writer that is cancelled while it starts starts again');
+	ok(wait_until(sub {
+		my $starts = $node->safe_psql('postgres', $waits);
+		return 0 if $starts eq '';
+		for (1 .. 60) { kill 'INT', $starts; usleep(5_000) }
+		return (memory_of($node, $starts, 'claiim writer') // 'unknown') =~ /^\d{1,3}$/;
+	}, 'a start that keeps nothing'), '... and keeps nothing of those that were');
 	$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . (slurp_file($lock->{out}) =~ /(\d+)/)[0] . ')');
 	wait_for_all($lock, $asks);
 	is($asks->{stdout} . $asks->{stderr}, "ALLOW\n", '... and who waited for it has an answer');

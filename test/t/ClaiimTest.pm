@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node set_up ask error_of background wait_for_all answers_of
-  start_load wait_for_load lines_of chron_is_sound writer_pid wait_until freeze thaw seed);
+  start_load wait_for_load lines_of chron_is_sound writer_pid memory_of wait_until freeze thaw seed);
 
 my @frozen;
 
@@ -246,6 +246,20 @@ sub writer_pid
 	my ($node, $db) = @_;
 	return $node->safe_psql('postgres',
 		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'claiim writer' AND datname = '$db'");
+}
+
+# What a process uses of a memory context, in bytes; undef if it does not say so.
+sub memory_of
+{
+	my ($node, $pid, $context) = @_;
+	my $from = -s $node->logfile;
+	$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($pid)");
+	for (1 .. 1000)
+	{
+		return $1 if slurp_file($node->logfile, $from) =~ /\[$pid\] LOG:  level: \d+; $context: [^\n]* (\d+) used\n.*Grand total/s;
+		usleep(5_000);
+	}
+	return;
 }
 
 # wait_until(SUB, WHAT): polls; fails and returns false if it never comes.  A psql
