@@ -86,13 +86,17 @@ leave_error(const char *message)
 
 /*
  * Weaker than this no answer may be; stronger is the DBA's choice.  Again
- * after every reload, which may have weakened it.
+ * after every reload, which may have weakened it.  As if the file said so, if
+ * that is enough: what overrides it would keep it from being made stronger.
  */
 static void
 pin_durability(void)
 {
-	if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
-		SetConfigOption("synchronous_commit", "on", PGC_SUSET, PGC_S_OVERRIDE);
+	static const GucSource sources[] = {PGC_S_FILE, PGC_S_OVERRIDE};
+
+	for (int i = 0; i < (int) lengthof(sources); i++)
+		if (synchronous_commit < SYNCHRONOUS_COMMIT_REMOTE_FLUSH)
+			SetConfigOption("synchronous_commit", "on", PGC_SUSET, sources[i]);
 }
 
 /* This process's settings, whatever the database's or the cluster's are. */

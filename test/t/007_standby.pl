@@ -42,6 +42,24 @@ is(ask($primary, 'one', 'both'), 'ALLOW', 'with a synchronous standby the gate a
 # Whatever the caller's own setting, which is not the writer's
 is(ask($primary, 'one', 'careless', set => ['synchronous_commit = off']), 'ALLOW', '... also a caller with synchronous_commit = off');
 
+# The cluster's own setting counts as far as it is the stronger one, also after it was not.
+for my $setting (qw(off remote_apply))
+{
+	$primary->safe_psql('postgres', "ALTER SYSTEM SET synchronous_commit = $setting");
+	$primary->reload;
+	wait_until(sub { $primary->safe_psql('postgres', 'SHOW synchronous_commit') eq $setting }, "synchronous_commit is $setting");
+	usleep(200_000);
+	is(ask($primary, 'one', $setting), 'ALLOW', "the cluster has synchronous_commit = $setting: the gate answers");
+}
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+wait_until(sub { $standby->safe_psql('postgres', 'SELECT pg_get_wal_replay_pause_state()') eq 'paused' }, 'the standby does not apply');
+ok(wait_until(sub { ask($primary, 'one', 'not applied', set => ["claiim.queue_timeout = '500ms'"]) =~ /^40003: / }, 'no answer'), '... not before the standby has applied it');
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+wait_until(sub { ask($primary, 'one', 'applied', set => ["claiim.queue_timeout = '2s'"]) eq 'ALLOW' }, 'the standby applies again');
+$primary->safe_psql('postgres', 'ALTER SYSTEM RESET synchronous_commit');
+$primary->reload;
+wait_until(sub { $primary->safe_psql('postgres', 'SHOW synchronous_commit') eq 'on' }, 'synchronous_commit is on');
+
 $standby->stop('immediate');
 my $waiting = background($primary, 'one', "SET claiim.queue_timeout = '60s'; SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'patient')");
 wait_until(sub { $primary->safe_psql('postgres', "SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'claiim writer'") eq 'SyncRep' },
