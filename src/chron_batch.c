@@ -28,11 +28,14 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "compat.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "replication/syncrep.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "storage/latch.h"
 #include "text.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -42,6 +45,11 @@
 
 /* Partitions are looked after this often, in ms. */
 #define PARTITION_INTERVAL	60000
+
+/* How often to look whether the checkpointer has read of standbys, in ms. */
+#define POLL_INTERVAL		10
+
+CLAIIM_WAIT_EVENT(wait_event_new_standbys, "ClaiimNewStandbys")
 
 /* Between chron_queue_take and chron_queue_finish the requests are here. */
 static ChronRequest **batch;
@@ -418,6 +426,29 @@ commit_reached_standbys(XLogRecPtr lsn)
 	return reached;
 }
 
+/*
+ * A commit waits for the standbys only from when the checkpointer has read that
+ * there are any, which it does when it has time: until then ours did not, and
+ * we wait for that first.  A cancel, an exit or a reload, which may have
+ * taken them back, ends it.
+ */
+static void
+wait_for_new_standbys(XLogRecPtr lsn)
+{
+	while (!claiim_standbys_defined())
+	{
+		if (ProcDiePending || QueryCancelPending || ConfigReloadPending)
+			return;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 POLL_INTERVAL, wait_event_new_standbys());
+		ResetLatch(MyLatch);
+	}
+	HOLD_INTERRUPTS();
+	SyncRepWaitForLSN(lsn, true);
+	RESUME_INTERRUPTS();
+}
+
 static void
 begin_batch(void)
 {
@@ -451,9 +482,12 @@ static bool
 commit_batch(void)
 {
 	int64		began = claiim_ticks();
+	bool		defined = claiim_standbys_defined();
 
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	if (!defined && !commit_reached_standbys(XactLastCommitEnd))
+		wait_for_new_standbys(XactLastCommitEnd);
 	commit_us = claiim_ticks() - began;
 	return commit_reached_standbys(XactLastCommitEnd);
 }

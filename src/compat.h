@@ -14,6 +14,7 @@
 
 #include "catalog/pg_database.h"
 #include "executor/executor.h"
+#include "replication/walsender_private.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 
@@ -66,6 +67,18 @@ claiim_wait_event_number(uint32 *number, const char *name)
 #define CLAIIM_TIMEOUT_SETTINGS {"transaction_timeout", "0"},
 #else
 #define CLAIIM_TIMEOUT_SETTINGS
+#endif
+
+/*
+ * 15.13, 16.9 and 17.5 made flags of sync_standbys_defined ("Fix race with
+ * synchronous_standby_names at startup").
+ */
+#ifdef SYNC_STANDBY_DEFINED
+#define claiim_standbys_defined() \
+	((((volatile WalSndCtlData *) WalSndCtl)->sync_standbys_status & SYNC_STANDBY_DEFINED) != 0)
+#else
+#define claiim_standbys_defined() \
+	(((volatile WalSndCtlData *) WalSndCtl)->sync_standbys_defined)
 #endif
 
 /*
