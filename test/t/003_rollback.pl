@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $node = new_node('rollback', conf => "claiim.queue_size = 16\nclaiim.queue_timeout = 60s\n");
+my $node = new_node('rollback', conf => "claiim.queue_size = 16\n");
 set_up($node, 'one');
 
 sub recorded
@@ -67,11 +67,11 @@ my %left = (
 		. 'ROLLBACK TO s; SELECT 1; COMMIT;'),
 	'handler' => background($node, 'one', "SET statement_timeout = '3s'; DO \$\$BEGIN PERFORM claiim_check('deploy-bot', 'deploy:staging', 'handler');"
 		. " EXCEPTION WHEN query_canceled THEN RAISE NOTICE 'handled'; END\$\$;"),
-	'client killed' => background($node, 'one', check('client killed')),
+	'client killed' => background($node, 'one', "SET application_name = 'client killed';" . check('client killed')),
 );
 wait_until(sub { $node->safe_psql('postgres',
-	"SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('cancel', 'terminate') AND wait_event_type = 'Extension'") == 2 },
-	'two callers wait');
+	"SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('cancel', 'terminate', 'client killed') AND wait_event_type = 'Extension'") == 3 },
+	'three callers wait');
 is($node->safe_psql('postgres', <<'SQL'), "t\nt", 'those who wait can be cancelled and terminated');
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'cancel';
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'terminate';
@@ -115,7 +115,7 @@ for my $round (1 .. 3)
 	wait_for_all(map { background($node, 'one', "SET claiim.queue_timeout = '100ms';" . check("gone/$round/$_")) } 1 .. 7);
 	thaw();
 }
-is(ask($node, 'one', 'after all who left', set => ["claiim.queue_timeout = '5s'"]), 'ALLOW', 'who leaves gives his place back');
+is(ask($node, 'one', 'after all who left'), 'ALLOW', 'who leaves gives his place back');
 is($node->safe_psql('one', "SELECT count(*), count(DISTINCT target) FROM claiim.chron WHERE target LIKE 'gone/%'"), '21|21',
 	'... when it has been recorded, once');
 
@@ -131,12 +131,13 @@ for my $round (1 .. 2)
 }
 
 # A record waits for nobody's transaction, but the registry may be locked.
-my $dba = background($node, 'one', "BEGIN; LOCK TABLE claiim.agents IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1.5); ROLLBACK;",
+my $dba = background($node, 'one', "BEGIN; LOCK TABLE claiim.agents IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600);",
 	user => $node->safe_psql('postgres', 'SELECT current_user'));
-wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM pg_locks WHERE relation = 'claiim.agents'::regclass AND mode = 'AccessExclusiveLock'") }, 'the lock is held');
+wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM pg_locks WHERE relation = 'claiim.agents'::regclass AND mode = 'AccessExclusiveLock' AND granted") }, 'the lock is held');
 like(ask($node, 'one', 'locked out', set => ["statement_timeout = '200ms'"]), qr/^57014/,
 	'who must read a locked registry waits as any statement does');
 is(recorded('locked out'), '', '... and has asked nothing yet');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()");
 wait_for_all($dba);
 is(ask($node, 'one', 'afterwards'), 'ALLOW', '... and asks when it is free');
 

@@ -68,11 +68,18 @@ is($status, 0, 'a session can copy the database that it is in, the writer notwit
 
 # While such a command waits for others to leave, the gate is closed to them;
 # when it has failed, it is open.
-my $guest = background($node, 'one', "SELECT pg_sleep(1);\n"
-	. "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'meanwhile');\nSELECT pg_sleep(60);\n", user => $superuser);
-wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'") }, 'somebody is in it');
+my $guest = background($node, 'one', "SELECT 'is in';\n" . until_told($node, 'ask')
+	. "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'meanwhile');\nSELECT pg_sleep(600);\n", user => $superuser);
+wait_until(sub { slurp_file($guest->{out}) =~ /is in/ }, 'somebody is in it');
+# It waits for this lock first, so that there is time.
+my $locker = background($node, 'postgres', "BEGIN;\nCOMMENT ON DATABASE one IS 'locked';\nSELECT 'locked';\n" . until_told($node, 'unlock') . "ROLLBACK;\n", user => $superuser);
+wait_until(sub { slurp_file($locker->{out}) =~ /locked/ }, 'the database is locked');
 my $copying = background($node, 'postgres', 'CREATE DATABASE never TEMPLATE one', user => $superuser);
-wait_for_all($copying);
+wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE never%' AND wait_event_type = 'Lock'") }, 'the command has begun');
+tell($node, 'ask');
+wait_until(sub { -s $guest->{err} || slurp_file($guest->{out}) =~ /ALLOW/ }, 'it was asked');
+tell($node, 'unlock');
+wait_for_all($locker, $copying);
 like($copying->{stderr}, qr/is being accessed by other users/, 'a database in use cannot be copied');
 is(error_of(slurp_file($guest->{err})), "55006: the decision was not taken: a command on this database keeps Chron's writer away",
 	'... nothing is decided in it meanwhile');
@@ -153,6 +160,7 @@ my $month = $node->safe_psql('failing', q{SELECT to_char(now() AT TIME ZONE 'UTC
 $node->safe_psql('failing', "CREATE TABLE $month PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO ('1999-02-01Z')");
 like(ask($node, 'failing', 'x', user => $superuser, set => ["claiim.queue_timeout = '1s'"]), qr/^57P03: /, 'a writer that cannot start');
 my $failed_of = 'SELECT count(*), max(writer_error) FROM claiim.pg_stat_claiim';
+wait_until(sub { $node->safe_psql('failing', $failed_of) ne '1|' }, 'a start has failed');
 like($node->safe_psql('failing', $failed_of), qr/^1\|new row for relation/, '... and says why');
 $node->safe_psql('postgres', 'DROP DATABASE failing');
 $node->safe_psql('postgres', 'CREATE DATABASE next');

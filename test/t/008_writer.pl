@@ -33,7 +33,10 @@ sub waiting
 	my @load = start_load($node, 'one', 8, 500);
 	for (1 .. 15)
 	{
+		# One that has answered somebody
+		my $lines = lines_of(@load);
 		usleep(40_000);
+		wait_until(sub { my $now = lines_of(@load); $now > $lines || $now > 8 * 400 }, 'there is a writer');
 		$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
 	}
 	my @answers = answers_of(@load);
@@ -97,7 +100,7 @@ sub waiting
 	my $dba = background($node, 'one', "BEGIN; LOCK TABLE claiim.chron IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60);", user => $superuser);
 	wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM pg_locks WHERE relation = 'claiim.chron'::regclass AND mode = 'AccessExclusiveLock' AND granted") }, 'the lock is held');
 	my $began = time;
-	like(ask($node, 'one', 'locked'), qr/^(?:55P03: no answer: the decision could not be recorded|57P03: the decision was not taken)/,
+	like(ask($node, 'one', 'locked', set => ["claiim.queue_timeout = '10s'"]), qr/^(?:55P03: no answer: the decision could not be recorded|57P03: the decision was not taken)/,
 		'a lock on Chron: an error');
 	cmp_ok(time - $began, '<', 50, '... before long');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()");
@@ -105,7 +108,7 @@ sub waiting
 	wait_until(sub { ask($node, 'one', 'unlocked') eq 'ALLOW' }, 'the gate opens when the lock is gone');
 
 	my $own = background($node, 'one', "SET claiim.queue_timeout = '5s'; BEGIN; LOCK TABLE claiim.chron IN SHARE MODE;"
-		. "SELECT outcome FROM claiim_check('x', 'a', 'own lock'); ROLLBACK; SELECT outcome FROM claiim_check('x', 'a', 'own lock gone');",
+		. "SELECT outcome FROM claiim_check('x', 'a', 'own lock'); ROLLBACK; RESET claiim.queue_timeout; SELECT outcome FROM claiim_check('x', 'a', 'own lock gone');",
 		user => $superuser);
 	wait_for_all($own);
 	like(error_of($own->{stderr}), qr/^(?:55P03|40003|57P03): /, 'a caller that holds the lock itself: an error');
@@ -162,7 +165,7 @@ COMMIT;
 SQL
 	is(ask($node, 'one', 'after the cut'), 'XX001: no answer: the decision could not be recorded', 'records cut off the end: the gate closes');
 	is(ask($node, 'one', 'after the cut'), 'XX001: no answer: the decision could not be recorded', '... and stays closed');
-	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	end_writer($node, 'one');
 	like(ask($node, 'one', 'after the cut', set => ["claiim.queue_timeout = '1500ms'"]), qr/^(?:XX001|57P03): /, '... for the next writer as well');
 	$node->safe_psql('one', <<'SQL');
 BEGIN;

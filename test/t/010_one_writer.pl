@@ -32,13 +32,6 @@ sub waiting
 		"SELECT count(*) FROM pg_stat_activity WHERE usename = 'deploy' AND state = 'active' AND wait_event_type = 'Extension'");
 }
 
-sub end_writer
-{
-	my ($db) = @_;
-	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer' AND datname = '$db'");
-	return wait_until(sub { writers($db) eq '' }, "the writer of $db has left");
-}
-
 # Its answer, which does not wait for a start of the writer to be given up on.
 sub answers_at_once
 {
@@ -72,12 +65,14 @@ sub fails_600_times
 	is($node->safe_psql('two', "SELECT count(*) FROM claiim.chron WHERE target LIKE 'no place/%'"), 0, 'what failed is not recorded later');
 }
 
-# The same while a command holds the writer away: a copy, which waits five
-# seconds for this very session to leave.
+# The same while a command holds the writer away: a copy, which waits for a lock.
 {
-	my $guest = background($node, 'two', "\\! sleep 1\n" . join('', map { check("held/$_") } 1 .. 600) . "\\! sleep 6\n");
-	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'deploy' AND datname = 'two'") }, 'a session is in it');
+	my $guest = background($node, 'two', "SELECT 'is in';\n" . until_told($node, 'ask') . join('', map { check("held/$_") } 1 .. 600) . until_told($node, 'leave'));
+	my $locker = background($node, 'postgres', "BEGIN;\nCOMMENT ON DATABASE two IS 'locked';\nSELECT 'locked';\n" . until_told($node, 'leave'), user => $superuser);
+	wait_until(sub { slurp_file($guest->{out}) =~ /is in/ && slurp_file($locker->{out}) =~ /locked/ }, 'a session is in it, and it is locked');
 	my $copy = background($node, 'postgres', 'CREATE DATABASE copy TEMPLATE two', user => $superuser);
+	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%' AND wait_event_type = 'Lock'") }, 'the command has begun');
+	tell($node, 'ask');
 	wait_until(sub { 600 == (() = slurp_file($guest->{err}) =~ /^psql:.*ERROR: /mg) }, 'its calls have failed');
 	my %errors;
 	$errors{$_}++ for slurp_file($guest->{err}) =~ /ERROR:\s+(\S+: [^\n]*)/g;
@@ -86,8 +81,8 @@ sub fails_600_times
 	answers_at_once('one', 'while the writer of another is held away');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE DATABASE%' AND pid <> pg_backend_pid()");
 	wait_for_all($copy);
-	kill 'TERM', $guest->{pid};
-	wait_for_all($guest);
+	tell($node, 'leave');
+	wait_for_all($guest, $locker);
 	answers_at_once('two', 'the command was terminated');
 }
 
@@ -157,7 +152,7 @@ SQL
 # A synchronous standby that there is not: the writer hangs in its first commit,
 # for longer than a start that comes to nothing would be waited for.
 {
-	end_writer('one');
+	end_writer($node, 'one');
 	$node->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'ghost'");
 	$node->reload;
 	# It takes a moment until commits wait: this one is the first to do so.

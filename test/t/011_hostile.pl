@@ -210,7 +210,7 @@ SQL
 	$node->psql('one', "SELECT outcome FROM claiim_check('x', 'a', 'unlogged')", stdout => \$out, stderr => \$err, extra_params => $verbose);
 	is($out . error_of($err), '42809: no answer: the decision could not be recorded', 'a partition that is not logged: no answer');
 	like($err, qr/DETAIL:  partition \Q$partition\E is not logged: a record in it would not survive a crash\./, '... which says so');
-	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	end_writer($node, 'one');
 	like(ask($node, 'one', 'unlogged', set => ["claiim.queue_timeout = '1500ms'"]), qr/^(?:42809|57P03): /, '... nor by the next writer');
 	$node->safe_psql('one', "ALTER TABLE $partition SET LOGGED");
 	wait_until(sub { ask($node, 'one', 'logged') eq 'ALLOW' }, 'the gate opens when it is logged again');
@@ -237,7 +237,9 @@ SQL
 	my $long = qr/(?:\xc3\xa9){125,127}\.\.\./;
 	my (undef, undef, $err) = $node->psql('one', "SELECT FROM claiim_check('x', 'a', 'long error')", extra_params => $verbose);
 	like($err, qr/DETAIL:  $long/, 'an error that is too long is cut between characters');
-	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+	end_writer($node, 'one');
+	ask($node, 'one', 'x', set => ["claiim.queue_timeout = '100ms'"]);
+	wait_until(sub { $node->safe_psql('one', "SELECT writer_error <> '' FROM claiim.pg_stat_claiim") eq 't' }, 'a start has failed');
 	(undef, undef, $err) = $node->psql('one', "SET claiim.queue_timeout = '1500ms'; SELECT FROM claiim_check('x', 'a', 'b')", extra_params => $verbose);
 	like($err, qr/DETAIL:  The last start failed: $long/, '... also that of a start');
 	like($node->safe_psql('one', "SELECT convert_to(writer_error, 'UTF8') FROM claiim.pg_stat_claiim"), qr/^\\x(?:c3a9){125,127}2e2e2e$/, '... where it is shown');
@@ -253,7 +255,9 @@ SQL
 	my $name = $node->safe_psql('bounds', q{SELECT to_char(now() AT TIME ZONE 'UTC', '"claiim.chron_y"YYYY"m"MM')});
 	$node->safe_psql('bounds', "CREATE TABLE $name PARTITION OF claiim.chron FOR VALUES FROM ('1999-01-01Z') TO ('1999-02-01Z')");
 	my ($out, $err);
-	$node->psql('bounds', "SET claiim.queue_timeout = '6s'; SELECT outcome FROM claiim_check('x', 'a', 'b')",
+	ask($node, 'bounds', 'x', user => $superuser, set => ["claiim.queue_timeout = '100ms'"]);
+	wait_until(sub { $node->safe_psql('bounds', "SELECT writer_error <> '' FROM claiim.pg_stat_claiim") eq 't' }, 'a start has failed');
+	$node->psql('bounds', "SET claiim.queue_timeout = '3s'; SELECT outcome FROM claiim_check('x', 'a', 'b')",
 		stdout => \$out, stderr => \$err, extra_params => $verbose);
 	is($out . error_of($err), "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", 'a partition with the wrong bounds: no answer');
 	(my $table = $name) =~ s/claiim\.//;

@@ -42,7 +42,7 @@ for my $round (1 .. 2)
 	is(ask($node, 'one', 'no place', set => ["claiim.queue_timeout = '100ms'"]),
 		"53400: the decision was not taken: the gate's queue is full", '... nor is there a place when they have left');
 	thaw();
-	is(ask($node, 'one', "after/$round", set => ["claiim.queue_timeout = '5s'"]), 'ALLOW', '... but when the writer goes on');
+	is(ask($node, 'one', "after/$round"), 'ALLOW', '... but when the writer goes on');
 	is(recorded("LIKE 'full/$round/%'"), 16, '... and those who had one are recorded, once');
 	my @had = map { $_->{stderr} =~ /53400/ ? 0 : 1 } @single;
 	is(join('', map { recorded("= 'full/$round/$_'") } 1 .. 32), join('', @had), '... those and no others');
@@ -61,7 +61,7 @@ for my $round (1 .. 2)
 	}
 	is(scalar(grep { !/^(?:40003|53400): / } errors_of(@mixed)), 0, '... callers for one and for three: errors all');
 	thaw();
-	ask($node, 'one', 'x', set => ["claiim.queue_timeout = '5s'"]);
+	ask($node, 'one', 'x');
 	is(recorded("LIKE 'mixed/$round/%'"), $taken, "... each wholly in or wholly out ($taken)");
 	cmp_ok($taken, '<=', 16, '... and no more than there were places');
 }
@@ -82,7 +82,7 @@ chron_is_sound($node, 'one', 'a full queue');
 	kill 'KILL', map { $_->{pid} } grep { !$_->{done} } @gone;
 	my @answers = answers_of(@gone);
 	cmp_ok(scalar @answers, '>', 100, 'clients killed under load: ' . @answers . ' answers');
-	is(ask($node, 'one', 'after the vanished', set => ["claiim.queue_timeout = '5s'"]), 'ALLOW', '... the gate goes on');
+	is(ask($node, 'one', 'after the vanished'), 'ALLOW', '... the gate goes on');
 	wait_until(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'deploy'") == 0 }, 'all backends have left');
 	chron_is_sound($node, 'one', 'vanished clients', @answers);
 

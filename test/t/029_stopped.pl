@@ -17,7 +17,6 @@ use Time::HiRes qw(time usleep);
 my $seed = seed();
 # Most of the time a batch is being committed.
 my $node = new_node('stopped', conf => <<'CONF');
-claiim.queue_timeout = '1s'
 claiim.queue_size = 64
 commit_delay = 3000
 commit_siblings = 0
@@ -25,6 +24,8 @@ CONF
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 set_up($node, 'one');
 is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');
+# Those who are told, and they alone, are impatient.
+$node->safe_psql('one', "ALTER ROLE $_ SET claiim.queue_timeout = '1s'") for qw(deploy ann);
 
 sub errors_of { return map { $_->{stderr} =~ /(?:ERROR|FATAL):\s+(\S+: [^\n]*)/g } @_ }
 sub unconfirmed { my ($client) = @_; return scalar(() = slurp_file($client->{err}) =~ /40003: no answer/g) }
@@ -58,7 +59,7 @@ my $rounds = $ENV{CLAIIM_TEST_ROUNDS} // 8;
 for my $round (1 .. $rounds)
 {
 	my $way = $ways[ ($round - 1) % @ways ];
-	my @load = start_load($node, 'one', 6, 2500);
+	my @load = start_load($node, 'one', 6, 20_000);
 	wait_for_load(60, @load);
 
 	# Stopped three times, the last time for longer than anybody waits.
@@ -91,7 +92,7 @@ for my $round (1 .. $rounds)
 	# It may be in force although nobody could be told any more.
 	my $suspended = $node->safe_psql('one', "SELECT status = 'suspended' FROM claiim.agents WHERE agent = 'deploy-bot'") eq 't';
 	ok($suspended || $human->{stdout} !~ /^f\n/, '... a suspension that has returned is in force');
-	wait_until(sub { ask($node, 'one', "after/$round", set => ["claiim.queue_timeout = '10s'"]) eq ($suspended ? 'DENY' : 'ALLOW') }, 'the gate goes on')
+	wait_until(sub { ask($node, 'one', "after/$round", set => ["claiim.queue_timeout = '60s'"]) eq ($suspended ? 'DENY' : 'ALLOW') }, 'the gate goes on')
 	  or diag(ask($node, 'one', "after/$round"), $human->{stdout}, $human->{stderr});
 	is($node->safe_psql('one', <<"SQL"), 0, '... and no ALLOW stands behind it') if $suspended;
 SELECT count(*) FROM claiim.chron
@@ -121,7 +122,7 @@ my $cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_
 	my $from = -s $node->logfile;
 	$node->safe_psql('postgres', $cancel);
 	wait_until(sub { slurp_file($node->logfile, $from) =~ /canceling statement due to user request/ }, 'it is cancelled at rest');
-	is(ask($node, 'one', 'cancelled at rest', set => ["claiim.queue_timeout = '10s'"]), 'ALLOW', '... and at rest: nobody notices');
+	is(ask($node, 'one', 'cancelled at rest', set => ["claiim.queue_timeout = '60s'"]), 'ALLOW', '... and at rest: nobody notices');
 	is(writer_pid($node, 'one'), $pid, '... it is the same writer');
 
 	# While a governor holds what it waits for before it takes anything: who asks goes
@@ -197,9 +198,7 @@ SQL
 # fsync is switched by reloads under load: the writer makes room for one that says
 # so, and nobody notices.
 {
-	$node->safe_psql('postgres', "ALTER SYSTEM SET claiim.queue_timeout = '60s'");
-	$node->reload;
-	wait_until(sub { $node->safe_psql('postgres', 'SHOW claiim.queue_timeout') eq '1min' }, 'there is time');
+	$node->safe_psql('one', "ALTER ROLE $_ RESET claiim.queue_timeout") for qw(deploy ann);
 	my $from = $node->safe_psql('one', 'SELECT max(seq) FROM claiim.chron');
 	my @load = start_load($node, 'one', 4, 20_000);
 	my $started = "SELECT string_agg(detail::jsonb ->> 'fsync', ' ' ORDER BY seq) FROM claiim.chron WHERE act = 'writer.start' AND seq > $from";

@@ -28,7 +28,6 @@ wal_recycle = off
 min_wal_size = 2MB
 max_wal_size = 64MB
 autovacuum = off
-claiim.queue_timeout = '60s'
 CONF
 set_up($node, 'one');
 is(ask($node, 'one', 'x'), 'ALLOW', 'the gate answers');
@@ -179,7 +178,9 @@ for my $case ([ heap => file_of("'$partition'::regclass") ], [ index => file_of(
 	$node->restart;
 	fault('read', EIO, file_of("'$partition'::regclass"));
 	my ($out, $err);
-	$node->psql('one', "SET claiim.queue_timeout = '8s'; SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x')",
+	ask($node, 'one', 'x', set => ["claiim.queue_timeout = '100ms'"]);
+	wait_until(sub { $node->safe_psql('one', "SELECT writer_error <> '' FROM claiim.pg_stat_claiim") eq 't' }, 'a start has failed');
+	$node->psql('one', "SET claiim.queue_timeout = '3s'; SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'x')",
 		stdout => \$out, stderr => \$err, extra_params => [ '-U', 'deploy', '-v', 'VERBOSITY=verbose' ]);
 	cmp_ok(hits(), '>', 0, 'Chron cannot be read');
 	is($out . error_of($err), "57P03: the decision was not taken: Chron's writer did not start within claiim.queue_timeout", '... no answer');

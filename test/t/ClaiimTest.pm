@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(new_node set_up ask error_of background wait_for_all answers_of
-  start_load wait_for_load lines_of chron_is_sound writer_pid memory_of wait_until freeze thaw seed);
+  start_load wait_for_load lines_of chron_is_sound writer_pid end_writer memory_of wait_until until_told tell freeze thaw seed);
 
 my @frozen;
 
@@ -33,9 +33,11 @@ sub new_node
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'claiim'\n")
 	  if $opt{preload} // 1;
 	# Restarting after a crash, and flushing, are what is tested; and statements
-	# in the log are what takes the time.
+	# in the log are what takes the time.  Who is to be told that it took too long
+	# says how long that is: everybody else has the patience that a busy machine asks for.
 	$node->append_conf('postgresql.conf', <<"CONF");
 claiim.token_secret_file = '$secret'
+claiim.queue_timeout = '60s'
 restart_after_crash = on
 fsync = on
 log_statement = none
@@ -262,6 +264,14 @@ sub memory_of
 	return;
 }
 
+# The writer is told to stop, and has left.
+sub end_writer
+{
+	my ($node, $db) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE backend_type = 'claiim writer' AND datname = '$db'");
+}
+
 # wait_until(SUB, WHAT): polls; fails and returns false if it never comes.  A psql
 # that ends before it has read its input is an exception, and means not yet.
 sub wait_until
@@ -275,6 +285,22 @@ sub wait_until
 	}
 	fail("waited in vain: $what");
 	return 0;
+}
+
+# until_told(NODE, WORD): among the SQL of a client in the background, where it stops
+# until tell(NODE, WORD).
+sub until_told
+{
+	my ($node, $word) = @_;
+	my $told = $node->basedir . "/told.$word";
+	return "\\! timeout 300 sh -c 'until [ -e $told ]; do sleep 0.05; done'\n";
+}
+
+sub tell
+{
+	my ($node, $word) = @_;
+	PostgreSQL::Test::Utils::append_to_file($node->basedir . "/told.$word", '');
+	return;
 }
 
 # Stop a process as a debugger would, and let it go on.

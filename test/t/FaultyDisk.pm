@@ -53,7 +53,7 @@ sub hits { return (unpack 'l4', slurp_file($control))[3] }
 sub until_hit
 {
 	my ($what, $meanwhile) = @_;
-	my $deadline = time + 20;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 	while (hits() == 0 && time < $deadline)
 	{
 		$meanwhile->() if $meanwhile;
