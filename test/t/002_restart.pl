@@ -69,7 +69,8 @@ for my $round (1 .. $rounds)
 		{ "SELECT token_id FROM claiim.issue_token('deploy-bot', label => '$round/$_');\n" } 1 .. ($round % 2 ? 0 : 2000)),
 		user => 'ann');
 
-	usleep(150_000 + rand 350_000);
+	wait_for_load(20, @load);
+	usleep(rand 350_000);
 	$break{$way}->();
 	# TERM of the writer breaks nothing else: end the load.
 	$node->restart if $way =~ /TERM/ && usleep(100_000);

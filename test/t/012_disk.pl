@@ -142,7 +142,7 @@ CONF
 	# takes the server down, which finds all in the WAL.
 	{
 		my @load = start_load($node, 'one', 4, 250);
-		usleep(100_000);
+		wait_for_load(20, @load);
 		fault('write', EIO, "$file{heap}");
 		(undef, undef, my $e) = $node->psql('one', 'CHECKPOINT');
 		like($e, qr/checkpoint request failed/, 'a checkpoint that cannot write Chron fails');
@@ -154,7 +154,7 @@ CONF
 		chron_is_sound($node, 'one', 'a checkpoint that cannot write', @answers);
 
 		@load = start_load($node, 'one', 4, 2500);
-		usleep(200_000);
+		wait_for_load(100, @load);
 		fault('flush', EIO, $file{heap}, 1);
 		$node->psql('one', 'CHECKPOINT');
 		cmp_ok(hits(), '>', 0, "a checkpoint that cannot flush Chron");

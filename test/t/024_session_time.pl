@@ -134,13 +134,15 @@ sub held_up
 
 # Many, over the end
 {
-	my $session = open_session('load/**', 460, 470);
-	set_clock(468);
+	my $session = open_session('load/**', 460, 490);
+	set_clock(460);
 	my @load = map { my $client = $_; background($node, 'one', join '', map { gated("load/$client/$_", $_ % 2 ? $session : undef) } 1 .. 20000) } 1 .. 6;
+	wait_until(sub { $node->safe_psql('one', "SELECT count(*) > 20 FROM claiim.chron WHERE outcome = 'ALLOW' AND session = '$session'") eq 't' }, 'it is used');
+	set_clock(489);
 	wait_until(sub { $node->safe_psql('one', "SELECT count(*) > 20 FROM claiim.chron WHERE reason_code = 'session_expired' AND session = '$session'") eq 't' }, 'it has ended');
 	kill 'TERM', map { $_->{pid} } @load;
 	wait_for_all(@load);
-	my ($allows, $last) = split /\|/, $node->safe_psql('one', "SELECT count(*), max(at) < " . at(470) . " FROM claiim.chron WHERE target LIKE 'load/%' AND outcome = 'ALLOW'");
+	my ($allows, $last) = split /\|/, $node->safe_psql('one', "SELECT count(*), max(at) < " . at(490) . " FROM claiim.chron WHERE target LIKE 'load/%' AND outcome = 'ALLOW'");
 	is($last, 't', "many ask while a session ends: the last of $allows ALLOWs stands before its end");
 	is($node->safe_psql('one', "SELECT used FROM claiim.session_uses WHERE session = '$session'"), $allows, '... and each took a use');
 }
