@@ -6,7 +6,7 @@ from typing import Any, Awaitable, Callable, List, TypeVar
 
 import pytest
 from proxy import Proxy
-from world import World, wait_until
+from world import World, impatient, wait_until
 
 from claiim import AsyncGate, Denied, GateMisuse, GateUnavailable, OutcomeUnknown
 
@@ -77,15 +77,18 @@ def test_many_tasks_share_few_connections_and_each_gets_its_own_answer(world: Wo
             assert recorded == f"tasks/{n}"
         assert len(world.connections()) <= 3
 
+    world.alone()
     run(body, token, pool_size=3)
 
 
 def test_the_writer_does_not_answer_in_time(world: World, token: str) -> None:
     async def body(gate: AsyncGate) -> None:
+        await gate.check("deploy:staging", "warm")
+        impatient(gate, 1)
         with world.frozen_writer():
             assert isinstance(await refused(gate, "aio-slow"), OutcomeUnknown)
 
-    run(body, token, timeout=1)
+    run(body, token)
 
 
 def test_the_server_is_stopped_while_it_is_asked(world: World, token: str) -> None:
@@ -152,12 +155,17 @@ def test_a_cancelled_check_is_cancelled_at_once_and_spoils_nothing(world: World,
 
 def test_an_action_with_a_time_limit_of_its_own_is_cancelled(world: World, token: str) -> None:
     async def body(gate: AsyncGate) -> None:
+        runs = asyncio.Event()
+
         async def act() -> None:
             async with gate.action("deploy:staging", "aio-limit"):
+                runs.set()
                 await asyncio.sleep(600)
 
+        task = asyncio.ensure_future(act())
+        await runs.wait()
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(act(), 1)
+            await asyncio.wait_for(task, 0.1)
 
     run(body, token)
     assert world.decisions("aio-limit") == ["ALLOW"]
@@ -166,6 +174,7 @@ def test_an_action_with_a_time_limit_of_its_own_is_cancelled(world: World, token
 def test_waiting_for_a_connection_is_limited_and_gives_its_turn_back(world: World, token: str) -> None:
     async def body(gate: AsyncGate) -> None:
         await gate.check("deploy:staging", "warm")
+        impatient(gate, 2)
         with world.frozen_writer():
             first = asyncio.ensure_future(refused(gate, "aio-busy"))
             await until(world.askers)
@@ -189,7 +198,7 @@ def test_waiting_for_a_connection_is_limited_and_gives_its_turn_back(world: Worl
                 return
         pytest.fail("the turn was lost")
 
-    run(body, token, pool_size=1, timeout=2)
+    run(body, token, pool_size=1)
 
 
 def test_a_turn_that_comes_in_the_moment_of_a_cancellation_is_given_back(token: str) -> None:

@@ -29,6 +29,7 @@ def in_child(body: Callable[[], Any]) -> int:
 def test_threads_share_a_gate_and_each_gets_its_own_answer(world: World, token: str) -> None:
     wrong: List[str] = []
     decisions: List[Decision] = []
+    world.alone()
     with Gate("deploy-bot", token, timeout=120, pool_size=3) as gate:
 
         def work(thread: int) -> None:
@@ -56,6 +57,7 @@ def test_threads_share_a_gate_and_each_gets_its_own_answer(world: World, token: 
 
 
 def test_a_forked_child_asks_on_connections_of_its_own(world: World, gate: Gate) -> None:
+    world.alone()
     gate.check("deploy:staging", "fork/parent")
     parents = set(world.connections())
 
@@ -101,6 +103,7 @@ def test_a_forked_child_of_an_async_program_asks_on_connections_of_its_own(world
     import asyncio
 
     gate = AsyncGate("deploy-bot", token, timeout=60)
+    world.alone()
     asyncio.run(gate.check("deploy:staging", "warm"))
     parents = set(world.connections())
 

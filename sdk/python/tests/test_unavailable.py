@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Type
 
 import pytest
 from proxy import Proxy
-from world import World, wait_until
+from world import World, impatient, wait_until
 
 from claiim import AsyncGate, Gate, GateError, GateMisuse, GateUnavailable, OutcomeUnknown
 
@@ -98,7 +98,9 @@ def test_the_server_is_stopped_while_it_is_asked(world: World, gate: Gate) -> No
 
 
 def test_the_writer_does_not_answer_in_time(world: World, token: str) -> None:
-    with Gate("deploy-bot", token, timeout=1) as gate:
+    with Gate("deploy-bot", token, timeout=60) as gate:
+        gate.check("deploy:staging", "warm")
+        impatient(gate, 1)
         with world.frozen_writer():
             assert isinstance(refused(gate, "too-slow"), OutcomeUnknown)
     # The record came later; that is not an answer.
@@ -107,7 +109,6 @@ def test_the_writer_does_not_answer_in_time(world: World, token: str) -> None:
 
 def test_the_server_says_itself_that_it_was_not_confirmed(world: World, token: str) -> None:
     with Gate("deploy-bot", token, dsn="options='-c claiim.queue_timeout=300ms'", timeout=60) as gate:
-        gate.check("deploy:staging", "warm")
         with world.frozen_writer():
             error = refused(gate, "not-confirmed", OutcomeUnknown)
     assert error.sqlstate == "40003"
@@ -115,7 +116,6 @@ def test_the_server_says_itself_that_it_was_not_confirmed(world: World, token: s
 
 def test_a_statement_timeout_of_the_role_is_no_answer(world: World, token: str) -> None:
     with Gate("deploy-bot", token, dsn="options='-c statement_timeout=300ms'", timeout=60) as gate:
-        gate.check("deploy:staging", "warm")
         with world.frozen_writer():
             error = refused(gate, "cancelled-by-server", OutcomeUnknown)
     assert error.sqlstate == "57014"
@@ -128,6 +128,7 @@ def test_chron_is_locked(world: World, token: str) -> None:
         dba.execute("LOCK TABLE claiim.chron IN ACCESS EXCLUSIVE MODE")
         refused(gate, "locked")
         dba.rollback()
+        impatient(gate, 60)
         wait_until(lambda: gate.check("deploy:staging", "unlocked").allowed, "the gate opens again")
 
 
@@ -144,17 +145,21 @@ def test_an_answer_that_comes_byte_by_byte_comes_too_late(world: World, token: s
         proxy.trickle = True
         assert not isinstance(refused(gate, "trickle"), OutcomeUnknown)
         proxy.trickle = False
+        impatient(gate, 60)
         wait_until(lambda: gate.check("deploy:staging", "fluent").allowed, "it is fluent")
         proxy.trickle = True
+        impatient(gate, 1)
         assert isinstance(refused(gate, "trickle"), OutcomeUnknown)
 
 
 def test_silence_after_the_question(world: World, token: str, proxy: Proxy) -> None:
-    with Gate("deploy-bot", token, dsn=proxy.dsn, timeout=1) as gate:
+    with Gate("deploy-bot", token, dsn=proxy.dsn, timeout=60) as gate:
         gate.check("deploy:staging", "warm")
         proxy.silent = True
+        impatient(gate, 1)
         assert isinstance(refused(gate, "silence-after"), OutcomeUnknown)
         proxy.silent = False
+        impatient(gate, 60)
         assert wait_until(lambda: gate.check("deploy:staging", "speech").allowed, "it speaks again")
 
 
@@ -251,6 +256,7 @@ def test_what_is_not_repeated_is_not_lost_to_a_stale_connection_either(world: Wo
 def test_a_connection_that_was_idle_for_long_is_not_trusted(
     world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    world.alone()
     gate.check("deploy:staging", "idle")
     pids = set(world.connections())
     gate.check("deploy:staging", "idle")
@@ -261,8 +267,9 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(
 
 
 def test_all_connections_are_busy(world: World, token: str) -> None:
-    with Gate("deploy-bot", token, timeout=2, pool_size=1) as gate:
+    with Gate("deploy-bot", token, timeout=60, pool_size=1) as gate:
         gate.check("deploy:staging", "warm")
+        impatient(gate, 2)
         with world.frozen_writer():
             first = in_thread(refused, gate, "busy/1")
             wait_until(world.askers, "the question waits")
@@ -274,6 +281,7 @@ def test_all_connections_are_busy(world: World, token: str) -> None:
 
 
 def test_an_error_does_not_cost_the_connection(world: World, gate: Gate) -> None:
+    world.alone()
     gate.check("deploy:staging", "kept")
     pids = set(world.connections())
     with pytest.raises(GateMisuse):

@@ -32,6 +32,11 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 120) ->
     raise AssertionError(f"waited in vain: {what}")
 
 
+def impatient(gate: Any, seconds: float) -> None:
+    """So much time for a call from now on: on a machine that is busy, connecting may take more."""
+    gate._client._timeout = seconds
+
+
 class World:
     """The server, as its superuser sees it."""
 
@@ -147,6 +152,10 @@ class World:
 
     def connections(self) -> List[int]:
         return [row[0] for row in self.sql("SELECT pid FROM pg_stat_activity WHERE usename = %s", POOL_ROLE)]
+
+    def alone(self) -> None:
+        """The connections of the tests before have left, which they do when they have time."""
+        wait_until(lambda: not self.connections(), "no connection is left")
 
     def connections_made(self) -> int:
         return self.log().count(f"connection authorized: user={POOL_ROLE} ")
