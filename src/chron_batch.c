@@ -402,6 +402,14 @@ chron_batch_ensure_partitions(void)
  * A batch
  */
 
+/* Are there synchronous standbys, as far as this process has read? */
+static bool
+standbys_wanted(void)
+{
+	return SyncRepRequested() && SyncRepStandbyNames != NULL &&
+		SyncRepStandbyNames[0] != '\0';
+}
+
 /*
  * A synchronous standby that goes away while a commit waits for it, or a
  * cancel of that wait, leaves the commit local with a warning.  Then nothing
@@ -413,9 +421,7 @@ commit_reached_standbys(XLogRecPtr lsn)
 	int			mode;
 	bool		reached;
 
-	if (!SyncRepRequested() || SyncRepStandbyNames == NULL ||
-		SyncRepStandbyNames[0] == '\0' ||
-		XLogRecPtrIsInvalid(lsn))
+	if (!standbys_wanted() || XLogRecPtrIsInvalid(lsn))
 		return true;
 	mode = (synchronous_commit == SYNCHRONOUS_COMMIT_REMOTE_APPLY) ?
 		SYNC_REP_WAIT_APPLY : SYNC_REP_WAIT_FLUSH;
@@ -427,17 +433,16 @@ commit_reached_standbys(XLogRecPtr lsn)
 }
 
 /*
- * A commit waits for the standbys only from when the checkpointer has read that
- * there are any, which it does when it has time: until then ours did not, and
- * we wait for that first.  A cancel, an exit or a reload, which may have
- * taken them back, ends it.
+ * Wait for the standbys as a commit would.  A cancel, an exit or a reload, which
+ * may have taken them back, ends it.
  */
 static void
 wait_for_new_standbys(XLogRecPtr lsn)
 {
 	while (!claiim_standbys_defined())
 	{
-		if (ProcDiePending || QueryCancelPending || ConfigReloadPending)
+		if (commit_reached_standbys(lsn) || ProcDiePending ||
+			QueryCancelPending || ConfigReloadPending)
 			return;
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -447,6 +452,31 @@ wait_for_new_standbys(XLogRecPtr lsn)
 	HOLD_INTERRUPTS();
 	SyncRepWaitForLSN(lsn, true);
 	RESUME_INTERRUPTS();
+}
+
+/*
+ * A commit waits for the standbys only from when the checkpointer has read that
+ * there are any, which it does when it has time.  Until then we wait, with the
+ * batch lock, as if the commit did: nobody who governs must have come back
+ * before this batch is answered.
+ */
+static void
+commit_and_wait(void)
+{
+	LOCKTAG		tag;
+
+	claiim_batch_locktag(&tag);
+	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	PG_TRY();
+	{
+		CommitTransactionCommand();
+		wait_for_new_standbys(XactLastCommitEnd);
+	}
+	PG_FINALLY();
+	{
+		(void) LockRelease(&tag, ExclusiveLock, true);
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -482,12 +512,12 @@ static bool
 commit_batch(void)
 {
 	int64		began = claiim_ticks();
-	bool		defined = claiim_standbys_defined();
 
 	PopActiveSnapshot();
-	CommitTransactionCommand();
-	if (!defined && !commit_reached_standbys(XactLastCommitEnd))
-		wait_for_new_standbys(XactLastCommitEnd);
+	if (standbys_wanted() && !claiim_standbys_defined())
+		commit_and_wait();
+	else
+		CommitTransactionCommand();
 	commit_us = claiim_ticks() - began;
 	return commit_reached_standbys(XactLastCommitEnd);
 }

@@ -34,15 +34,20 @@ is($standby->safe_psql('one', "SET SESSION AUTHORIZATION bob; SELECT diff FROM c
 is($standby->safe_psql('one', 'SELECT ok, records > 5 FROM claiim.verify()'), 't|t', '... and Chron can be read and verified');
 is($standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'claiim writer'"), 0, '... without a writer');
 
-# Synchronous.  The checkpointer, for which commits do not wait until it has read
-# that there is a standby, reads it late.
+# Synchronous.  Commits do not wait for the standby until the checkpointer has read
+# that there is one, which it does late; and the standby has not got it yet.
+freeze($standby->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver'));
 freeze($primary->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"));
 $primary->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
 $primary->reload;
 my $early = background($primary, 'one', "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'early')");
 wait_until(sub { -s $early->{err} || $primary->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'deploy' AND state = 'active' AND wait_event_type = 'Extension'") }, 'one waits');
+my $human = background($primary, 'one', "SELECT claiim.suspend_agent('deploy-bot', 'test') IS NULL;\n", user => 'ann');
+wait_until(sub { -s $human->{out} || $primary->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ann' AND wait_event_type = 'Lock'") }, 'a human as well');
+is(slurp_file($human->{out}), '', 'who governs waits for who has not been answered');
 thaw();
-wait_for_all($early);
+wait_for_all($early, $human);
+$primary->safe_psql('one', "SELECT two.people(\$\$resume_agent('deploy-bot', 'test')\$\$)");
 is($early->{stdout} . $early->{stderr}, "ALLOW\n", 'a standby becomes synchronous, and commits do not wait for it yet: the gate does, and answers');
 wait_until(sub { $primary->safe_psql('postgres', "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") }, 'the standby is synchronous');
 is(ask($primary, 'one', 'both'), 'ALLOW', 'with a synchronous standby the gate answers');
