@@ -33,7 +33,7 @@ sub errors_of { return map { $_->{stderr} =~ /(?:ERROR|FATAL):\s+(\S+: [^\n]*)/g
 	my $human = background($node, 'one', join('', map { "SELECT claiim.issue_token('deploy-bot', label => '$_') IS NULL;\n" } 1 .. 50), user => 'ann');
 	my $context = background($node, 'one', join('', map { "SELECT outcome, chron_id FROM claiim_check('deploy-bot', 'deploy:staging', 'load/context/$_', context => '{\"n\": $_}');\n" } 1 .. 50));
 	usleep(300_000);
-	kill 'TERM', writer_pid($node, 'one');
+	kill 'TERM', writer_pid($node, 'one') || ();
 	usleep(rand 300_000);
 	kill 'KILL', writer_pid($node, 'one') || ();
 	push @answers, answers_of(@load, $context);

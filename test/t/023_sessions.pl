@@ -155,7 +155,7 @@ sub start_session_load
 		my ($before) = split /\|/, uses_of($session);
 		my @load = start_session_load($session, 8, 60);
 		wait_until(sub { (split /\|/, uses_of($session))[0] > $before + 40 }, 'uses are being taken');
-		kill 'KILL', writer_pid($node, 'one');
+		kill 'KILL', writer_pid($node, 'one') || ();
 		push @answers, answers_of(@load);
 		wait_until(sub { $node->safe_psql('one', 'SELECT 1') }, 'the server is up again');
 		my ($used, $allows, $anonymous) = split /\|/, uses_of($session);
@@ -280,7 +280,7 @@ SQL
 		background($node, 'one', join '', map { ("BEGIN;\n" . complete($_, 'succeeded') . "ROLLBACK;\n", complete($_, 'failed'), "BEGIN READ ONLY;\n" . complete($_, 'cancelled') . "COMMIT;\n")[ $caller % 3 ] } @ids)
 	} 1 .. 12;
 	wait_until(sub { $node->safe_psql('one', "SELECT count(*) FROM claiim.completions JOIN claiim.chron USING (seq) WHERE target LIKE 'many/%'") > 5 }, 'some are completed');
-	kill 'KILL', writer_pid($node, 'one');
+	kill 'KILL', writer_pid($node, 'one') || ();
 	wait_for_all(@callers);
 	wait_until(sub { $node->safe_psql('one', 'SELECT 1') }, 'the server is up again');
 	my $answered = () = map { $_->{stdout} =~ /^chr_\w{26}$/mg } @callers;
