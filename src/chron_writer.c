@@ -217,28 +217,6 @@ take_place(void)
 	return mine;
 }
 
-/* Recover what this writer starts from.  Returns when others may know. */
-static void
-start(void)
-{
-	PG_TRY();
-	{
-		chron_batch_start(my_db, my_generation);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(my_context);
-		error = CopyErrorData();
-		leave_error(error->message);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (!announce())
-		proc_exit(0);
-}
-
 /* Settings have been read anew. */
 static void
 reload(void)
@@ -318,16 +296,18 @@ work(void)
  * otherwise nothing.  Every other error ends it.
  */
 static void
-survive_cancel(void)
+survive_cancel(bool started)
 {
 	ErrorData  *error;
 
 	MemoryContextSwitchTo(my_context);
 	error = CopyErrorData();
+	if (!started)
+		leave_error(error->message);
 	if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
 		PG_RE_THROW();
 	chron_batch_abort(my_context);
-	/* A start's copy of the error as well; FreeErrorData leaves some of it. */
+	/* FreeErrorData leaves some of it. */
 	MemoryContextReset(my_context);
 }
 
@@ -366,14 +346,18 @@ claiim_writer_main(Datum main_arg)
 		PG_TRY();
 		{
 			if (!started)
-				start();
-			started = true;
+			{
+				chron_batch_start(my_db, my_generation);
+				if (!announce())
+					proc_exit(0);
+				started = true;
+			}
 			for (;;)
 				work();
 		}
 		PG_CATCH();
 		{
-			survive_cancel();
+			survive_cancel(started);
 		}
 		PG_END_TRY();
 	}
