@@ -40,6 +40,12 @@ freeze($standby->safe_psql('postgres', 'SELECT pid FROM pg_stat_wal_receiver'));
 freeze($primary->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"));
 $primary->safe_psql('postgres', "ALTER SYSTEM SET synchronous_standby_names = 'standby'");
 $primary->reload;
+# Cut short, which leaves it recorded here, and unanswered
+my $cut = background($primary, 'one', "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'cut short')");
+wait_until(sub { -s $cut->{err} || $primary->safe_psql('one', "SELECT count(*) FROM claiim.chron WHERE target = 'cut short'") }, 'it is recorded');
+$primary->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE backend_type = 'claiim writer'");
+wait_for_all($cut);
+like($cut->{stdout} . $cut->{stderr}, qr/^psql:\S+ ERROR:  40003: no answer: [^\n]*\nDETAIL:  it is recorded here, but the synchronous standby has not confirmed it\./, 'a writer that waits for commits to know of a standby is cancelled: no answer');
 my $early = background($primary, 'one', "SELECT outcome FROM claiim_check('deploy-bot', 'deploy:staging', 'early')");
 wait_until(sub { -s $early->{err} || $primary->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'deploy' AND state = 'active' AND wait_event_type = 'Extension'") }, 'one waits');
 my $human = background($primary, 'one', "SELECT claiim.suspend_agent('deploy-bot', 'test') IS NULL;\n", user => 'ann');
